@@ -1,0 +1,38 @@
+"""What a user can put right: one line that names the file, key or datum, and one hint that names the way out."""
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class PyrovaeError(ValueError):
+    """A mistake in the input, not in the program: the command line prints it without a traceback.
+
+    Args:
+        message: One line that names the file, the key or the datum.
+        hint: One line that names the way out.
+        exit_code: What the command line returns: 1 for a failed run, 2 for wrong usage or configuration.
+
+    Example:
+        >>> error = PyrovaeError("3 rows < batch size 4", hint="set train.batch_size to 3 or less")
+        >>> str(error), error.hint
+        ('3 rows < batch size 4', 'set train.batch_size to 3 or less')
+    """
+
+    def __init__(self, message: str, *, hint: str = "", exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.hint = hint
+        self.exit_code = exit_code
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """Returns the nearest known name as a question, else all of them.
+
+    Example:
+        >>> did_you_mean("epoch", ["epochs", "batch_size"])
+        "did you mean 'epochs'?"
+        >>> did_you_mean("zebra", ["epochs", "batch_size"])
+        'known: batch_size, epochs'
+    """
+    known = sorted(known)
+    near = get_close_matches(name, known, n=1)
+    return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
