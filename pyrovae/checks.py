@@ -1,0 +1,115 @@
+"""What can be found out about a VAE before it is trained."""
+
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor
+
+from pyrovae.data import Dataset
+from pyrovae.densities import in_data_plate, random_sites, traces
+from pyrovae.errors import PyrovaeError
+from pyrovae.vae import VAE
+
+
+@torch.no_grad()
+def check(vae: VAE, x: Tensor, y: Tensor | None = None) -> str:
+    """Traces model and guide on two batch sizes and prints their sites side by side, mismatches named.
+
+    Args:
+        vae: Any object with Pyro programs ``model`` and ``guide``.
+        x: At least two data, shape ``(n, *event_shape)``.
+        y: Their labels, shape ``(n,)``.
+
+    Returns:
+        The printed table.
+
+    Example:
+        >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
+        >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, (8,)), DiagonalNormal(MLP, 2, (8,)))
+        >>> _ = check(vae, torch.ones(3, 8))
+        site | role     | model, n = 3 | guide, n = 3 | model, n = 2 | guide, n = 2 | verdict
+        z    | latent   | (3 | 2)      | (3 | 2)      | (2 | 2)      | (2 | 2)      | ok
+        x    | observed | (3 | 8)      | -            | (2 | 8)      | -            | ok
+    """
+    sizes = (len(x), max(1, len(x) - 1))
+    runs = [run(vae, x[:n], None if y is None else y[:n]) for n in sizes]
+    header = ["site", "role", *(f"{program}, n = {n}" for n in sizes for program in ("model", "guide")), "verdict"]
+    names = dict.fromkeys(name for sites in runs[0][::-1] for name in sites)
+    table = format_table([header, *(row(name, runs) for name in names)])
+    print(table)
+    return table
+
+
+Sites = dict[str, dict[str, Any]]
+
+
+def run(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Sites, Sites]:
+    with pyro.get_param_store().scope(), torch.random.fork_rng(devices=[]):
+        model, guide = traces(vae.model, vae.guide, x, *(() if y is None else (y,)))
+    return random_sites(model), random_sites(guide)
+
+
+def row(name: str, runs: list[tuple[Sites, Sites]]) -> list[str]:
+    site = runs[0][0].get(name)
+    role = "guide only" if site is None else "observed" if site["is_observed"] else "latent"
+    verdicts = [verdict(name, *sites) for sites in runs]
+    return [name, role, *(shape(part, name) for sites in runs for part in sites), max(verdicts, key=len)]
+
+
+def shape(sites: Sites, name: str) -> str:
+    """Prints batch and event shape, without the particles."""
+    if name not in sites:
+        return "-"
+    value, event = sites[name]["value"].shape, sites[name]["fn"].event_shape
+    batch = value[: len(value) - len(event)][-1:]
+    return f"({', '.join(map(str, batch))} | {', '.join(map(str, event))})"
+
+
+def verdict(name: str, model: Sites, guide: Sites) -> str:
+    if name not in model:
+        return "missing in the model"
+    if name not in guide and not model[name]["is_observed"]:
+        return "missing in the guide"
+    if name in guide and guide[name]["fn"].event_shape != model[name]["fn"].event_shape:
+        return "event shapes differ"
+    return "ok" if in_data_plate(model[name]) else "outside plate 'data'"
+
+
+def format_table(rows: list[list[str]]) -> str:
+    """Aligns columns under each other.
+
+    Example:
+        >>> print(format_table([["a", "value"], ["long", "1"]]))
+        a    | value
+        long | 1
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return "\n".join(" | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
+
+
+def check_combination(vae: VAE, dataset: Dataset) -> None:
+    """Refuses a VAE that cannot score these data, with the nearest thing that can.
+
+    Raises:
+        PyrovaeError: Shapes or supports differ, or labels are missing.
+    """
+    likelihood = vae.likelihood
+    if tuple(likelihood.event_shape) != dataset.event_shape:
+        raise PyrovaeError(
+            f"model expects {tuple(likelihood.event_shape)}, data set {dataset.name} has {dataset.event_shape}",
+            hint="build the likelihood and the posterior with the data's event_shape",
+        )
+    if dataset.support not in likelihood.accepts:
+        grey = "data.binarize = 'dynamic' makes grey pixels binary; " if dataset.support == "unit" else ""
+        raise PyrovaeError(
+            f"likelihood {type(likelihood).__name__} scores {' or '.join(likelihood.accepts)} data, "
+            f"data set {dataset.name} holds {dataset.support} values",
+            hint=f"{grey}likelihood.name = 'gaussian' takes any",
+        )
+    if (vae.conditional or vae.pools) and len(dataset.classes) != (vae.prior.classes or likelihood.classes):
+        raise PyrovaeError(
+            f"model reads {vae.prior.classes or likelihood.classes} classes, data set {dataset.name} has "
+            f"{len(dataset.classes)}",
+            hint="set prior.labels and vae.conditional to false, or give labels",
+        )

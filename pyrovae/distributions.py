@@ -1,0 +1,179 @@
+r"""What Pyro's families lack: mixtures that stay cheap with hundreds of components, and scales that cannot run away.
+
+Notation: a mixture of K components over z in R^D is :math:`p(z) = \sum_k w_k\, p_k(z)`, the
+*responsibilities* are :math:`p(k \mid z) = w_k p_k(z) / p(z)`.
+"""
+
+import copy
+import math
+from typing import Any
+
+import torch
+from pyro.distributions import Categorical, Independent, Normal, TorchDistribution
+from torch import Tensor
+from torch.distributions import Distribution, Transform, constraints
+
+SCALE_REACH = math.log(1e4)  # a bounded scale lies between 1e-4 and 1e4
+FAR = -60.0  # log weight below the nearest component, where a component is dropped: e^-60 is under a float64's rounding
+
+
+def bounded_scale(raw: Tensor) -> Tensor:
+    r"""Maps any real number to a scale in (1e-4, 1e4), like ``exp`` near zero and never infinite.
+
+    .. math:: \sigma = \exp(h \tanh(r / h)), \quad h = \log 10^4
+
+    The slope at 0 is that of ``exp``; unlike a clamp, it is nowhere zero before rounding.
+
+    Example:
+        >>> bounded_scale(torch.tensor([-1e6, 0.0, 1e6])).log10().round()
+        tensor([-4.,  0.,  4.])
+    """
+    return torch.exp(SCALE_REACH * torch.tanh(raw / SCALE_REACH))
+
+
+def unbounded_scale(scale: float) -> float:
+    """Inverts :func:`bounded_scale`: the raw number to start a parameter at.
+
+    Example:
+        >>> round(bounded_scale(torch.tensor(unbounded_scale(0.1))).item(), 6)
+        0.1
+    """
+    return SCALE_REACH * math.atanh(math.log(scale) / SCALE_REACH)
+
+
+class Mixture(TorchDistribution):
+    r"""Mixture of any K components of one family, :math:`p(z) = \sum_k w_k\, p_k(z)`.
+
+    Pyro's ``MixtureSameFamily`` has a support that NUTS cannot transform; this one has its components' support.
+
+    Args:
+        logits: Unnormalised log weights, shape ``(*batch, K)``; ``-inf`` leaves a component out.
+        components: Distribution with batch shape ``(K,)`` and event shape ``(D,)``.
+
+    Example:
+        >>> from pyro.distributions import MultivariateNormal
+        >>> two = MultivariateNormal(torch.tensor([[-2.0, 0.0], [2.0, 0.0]]), torch.eye(2))
+        >>> Mixture(torch.zeros(2), two).log_prob(torch.zeros(5, 2)).shape
+        torch.Size([5])
+    """
+
+    arg_constraints = {"log_weights": constraints.independent(constraints.real, 1)}
+
+    def __init__(self, logits: Tensor, components: TorchDistribution, *, validate_args: bool | None = None) -> None:
+        self.log_weights = logits - logits.logsumexp(-1, keepdim=True)
+        self.components = components
+        super().__init__(logits.shape[:-1], components.event_shape, validate_args=validate_args)
+
+    @property
+    def support(self) -> constraints.Constraint:  # type: ignore[override]
+        return self.components.support
+
+    @property
+    def mean(self) -> Tensor:
+        return (self.log_weights.exp().unsqueeze(-1) * self.components.mean).sum(-2)
+
+    def expand(self, batch_shape: torch.Size, _instance: "Mixture | None" = None) -> "Mixture":
+        new = copy.copy(self)
+        new._batch_shape = torch.Size(batch_shape)
+        new.log_weights = self.log_weights.expand(*batch_shape, -1)
+        return new
+
+    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+        with torch.no_grad():
+            index = Categorical(logits=self.log_weights).sample(sample_shape)
+            return self._draw(index)
+
+    def log_prob(self, value: Tensor) -> Tensor:
+        if self._validate_args:
+            self._validate_sample(value)
+        joint = self._joint(value)
+        nearest = joint.amax(-1, keepdim=True).detach()
+        # Far components would underflow to denormal numbers, which slow the matrix products of the backward pass.
+        near = (joint - nearest).clamp(min=FAR)
+        return (nearest.squeeze(-1) + near.logsumexp(-1)).to(value.dtype)
+
+    def responsibilities(self, value: Tensor) -> Tensor:
+        """Returns p(k | z), shape ``(*batch, K)``."""
+        return self._joint(value).softmax(-1).to(value.dtype)
+
+    def _joint(self, value: Tensor) -> Tensor:
+        """Returns log w_k + log p_k(z), shape ``(*batch, K)``."""
+        return self.log_weights + self.components.log_prob(value.unsqueeze(-2))
+
+    def _draw(self, index: Tensor) -> Tensor:
+        draws = self.components.sample(index.shape)
+        index = index[..., None, None].expand(*index.shape, 1, draws.shape[-1])
+        return draws.gather(-2, index).squeeze(-2)
+
+
+class DiagonalNormalMixture(Mixture):
+    r"""Mixture of K diagonal normals, whose log density is two matrix products instead of a ``(batch, K, D)`` tensor.
+
+    .. math:: \sum_d \frac{(z_d - m_{kd})^2}{s_{kd}^2} = (z^2)^\top p_k - 2 z^\top (m_k p_k) + m_k^\top (m_k p_k),
+        \quad p_{kd} = s_{kd}^{-2}
+
+    The three terms cancel where scales are small, so they are centred and summed in float64 (on MPS, which has none,
+    in float32: scales below about 0.01 lose digits there).
+
+    Args:
+        logits: Unnormalised log weights, shape ``(*batch, K)``; ``-inf`` leaves a component out.
+        loc: Means, shape ``(K, D)``.
+        scale: Standard deviations, shape ``(K, D)``.
+
+    Example:
+        >>> DiagonalNormalMixture(torch.zeros(500), torch.randn(500, 50), torch.ones(500, 50))
+        DiagonalNormalMixture(components: 500, event_shape: (50,))
+    """
+
+    def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, *, validate_args: bool | None = None) -> None:
+        super().__init__(logits, Normal(loc, scale).to_event(1), validate_args=validate_args)
+        self.loc, self.scale = loc, scale
+
+    def __repr__(self) -> str:
+        return f"DiagonalNormalMixture(components: {len(self.loc)}, event_shape: {tuple(self.event_shape)})"
+
+    def _joint(self, value: Tensor) -> Tensor:
+        wide = torch.float32 if value.device.type == "mps" else torch.float64
+        centre = self.loc.mean(0).detach()
+        value, loc, precision = (
+            t.to(wide) for t in (value - centre, self.loc - centre, self.scale.pow(-2))
+        )
+        pull = loc * precision
+        square = value.square() @ precision.T - 2 * (value @ pull.T) + (loc * pull).sum(-1)
+        norm = self.scale.log().sum(-1) + 0.5 * math.log(2 * math.pi) * loc.shape[-1]
+        return (self.log_weights - norm) - 0.5 * square
+
+    def _draw(self, index: Tensor) -> Tensor:
+        return torch.normal(self.loc[index], self.scale[index])
+
+
+def mixture(logits: Tensor, components: TorchDistribution) -> Mixture:
+    """Returns the cheapest mixture of these components: matrix products where they are diagonal normals."""
+    if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
+        return DiagonalNormalMixture(logits, components.base_dist.loc, components.base_dist.scale)
+    return Mixture(logits, components)
+
+
+def detached(value: Any) -> Any:
+    """Returns a distribution's twin whose tensors carry no gradient, so that only the *path* through its sample does.
+
+    Nested distributions and transforms are followed, and transforms forget their cache, which would hand back the
+    log density with the gradient that was to be cut. Transforms that are modules with parameters are not supported.
+
+    Example:
+        >>> loc = torch.zeros(3, requires_grad=True)
+        >>> detached(Normal(loc, 1.0).to_event(1)).log_prob(torch.ones(3)).requires_grad
+        False
+    """
+    if isinstance(value, Tensor):
+        return value.detach()
+    if isinstance(value, list | tuple) and not isinstance(value, torch.Size):
+        return type(value)(detached(v) for v in value)
+    if not isinstance(value, Distribution | Transform):
+        return value
+    twin = copy.copy(value)
+    twin.__dict__.update({name: detached(v) for name, v in value.__dict__.items()})
+    if isinstance(twin, Transform):
+        twin._cached_x_y = (None, None)
+        twin._inv = None
+    return twin

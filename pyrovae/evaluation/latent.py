@@ -1,0 +1,58 @@
+r"""How a VAE uses its latent space: rate, distortion and active units.
+
+Minus the ELBO is rate plus distortion (minus log p(y) where labels are observed):
+
+.. math:: R = \mathbb{E}_q[\log q(z \mid x) - \log p(z)], \qquad D = -\mathbb{E}_q[\log p(x \mid z)]
+"""
+
+from collections.abc import Callable
+
+import pyro
+import torch
+from torch import Tensor
+
+from pyrovae.densities import Densities, densities
+from pyrovae.evaluation.evidence import batches
+from pyrovae.vae import VAE
+
+CHUNK = 1000  # data at once
+
+
+def rate(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
+    """Returns the sampled KL(q(z | x) || p(z)) per datum, shape ``(n,)``, in nats (Alemi et al., 2018)."""
+    return averaged(lambda sites: sites.divergence, vae, x, y, particles)
+
+
+def distortion(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
+    """Returns -E_q[log p(x | z)] per datum, shape ``(n,)``, in nats (Alemi et al., 2018)."""
+    return averaged(lambda sites: -sites.model["x"].log_prob, vae, x, y, particles)
+
+
+@torch.no_grad()
+def averaged(
+    read: Callable[[Densities], Tensor], vae: VAE, x: Tensor, y: Tensor | None, particles: int = 1
+) -> Tensor:
+    """Returns what is read of shape ``(particles, n)`` from the densities, averaged over particles."""
+    with pyro.get_param_store().scope():
+        return torch.cat(
+            [
+                read(densities(vae.model, vae.guide, *batch, particles=particles)).mean(0)
+                for batch in batches(x, y, size=CHUNK)
+            ]
+        )
+
+
+@torch.no_grad()
+def active_units(vae: VAE, x: Tensor, y: Tensor | None = None, *, threshold: float = 0.01) -> Tensor:
+    """Tells which latent dimensions carry data: Var_x(E[z_d | x]) > threshold (Burda et al., 2016).
+
+    Returns:
+        Booleans, shape ``(latent_dim,)``.
+
+    Example:
+        >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
+        >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, (8,)), DiagonalNormal(MLP, 2, (8,)))
+        >>> active_units(vae, torch.zeros(100, 8))
+        tensor([False, False])
+    """
+    return torch.cat([vae.embed(*batch) for batch in batches(x, y, size=CHUNK)]).var(0) > threshold

@@ -1,0 +1,38 @@
+"""The likelihood of binary data."""
+
+from collections.abc import Sequence
+
+from pyro import distributions as dist
+from torch import Tensor, nn
+
+from pyrovae.networks import Network
+
+
+class Bernoulli(nn.Module):
+    """Independent binary pixels from logits, for data that are 0 or 1 (Kingma and Welling, 2014).
+
+    Grey pixels are refused: scored as if they were binary they give a number that bounds nothing.
+
+    Args:
+        network: Makes the decoder, see :mod:`pyrovae.networks`.
+        latent_dim: Dimension of z.
+        event_shape: Shape of one datum.
+        classes: Number of classes the decoder reads; 0 reads none.
+
+    Example:
+        >>> import torch
+        >>> from pyrovae import MLP
+        >>> Bernoulli(MLP, 16, (1, 28, 28))(torch.zeros(5, 16)).event_shape
+        torch.Size([1, 28, 28])
+    """
+
+    accepts = ("binary",)
+    measure = "mass"
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0) -> None:
+        super().__init__()
+        self.classes, self.event_shape = classes, tuple(event_shape)
+        self.decoder = network((latent_dim,), event_shape, classes)
+
+    def forward(self, z: Tensor, y: Tensor | None = None) -> dist.TorchDistribution:
+        return dist.Bernoulli(logits=self.decoder(z, y)).to_event(len(self.event_shape))

@@ -1,0 +1,35 @@
+"""The amortised mean-field posterior."""
+
+from collections.abc import Sequence
+
+from pyro.distributions import Normal, TorchDistribution
+from torch import Tensor, nn
+
+from pyrovae.distributions import bounded_scale
+from pyrovae.networks import Network
+
+
+class DiagonalNormal(nn.Module):
+    """Normal with independent dimensions, loc and scale read from x (Kingma and Welling, 2014).
+
+    Args:
+        network: Makes the encoder, see :mod:`pyrovae.networks`.
+        latent_dim: Dimension of z.
+        event_shape: Shape of one datum.
+        classes: Number of classes the encoder reads; 0 reads none.
+
+    Example:
+        >>> import torch
+        >>> from pyrovae import MLP
+        >>> DiagonalNormal(MLP, 16, (1, 28, 28))(torch.zeros(5, 1, 28, 28)).batch_shape
+        torch.Size([5])
+    """
+
+    def __init__(self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0) -> None:
+        super().__init__()
+        self.classes = classes
+        self.encoder = network(event_shape, (2, latent_dim), classes)
+
+    def forward(self, x: Tensor, y: Tensor | None = None) -> TorchDistribution:
+        loc, raw_scale = self.encoder(x, y).unbind(-2)
+        return Normal(loc, bounded_scale(raw_scale)).to_event(1)

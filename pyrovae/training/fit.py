@@ -1,0 +1,181 @@
+"""Training: one function; data order is a function of (seed, epoch), selection looks at validation data at beta = 1."""
+
+import copy
+import math
+import sys
+from collections.abc import Callable, Iterator
+from time import monotonic
+from typing import Any, Literal
+
+import numpy as np
+import pyro
+import torch
+from pyro import infer
+from torch import Tensor
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from tqdm import tqdm
+
+from pyrovae.checks import check_combination
+from pyrovae.data import Dataset
+from pyrovae.densities import densities
+from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.evidence import batches
+from pyrovae.objectives import Objective
+from pyrovae.schedules import ScheduleSpec, make_schedule
+from pyrovae.training.engines import ENGINES
+from pyrovae.training.history import History, Record
+from pyrovae.vae import VAE
+
+CHUNK = 1000  # validation data at once
+
+
+def fit(
+    vae: VAE,
+    dataset: Dataset,
+    objective: infer.ELBO,
+    seed: int = 0,
+    on_epoch: Callable[[Record], None] | None = None,
+    *,
+    epochs: int = 100,
+    batch_size: int = 128,
+    learning_rate: ScheduleSpec = 1e-3,
+    clip: float | None = None,
+    ema: float | None = None,
+    patience: int | None = None,
+    engine: Literal["eager", "svi"] = "eager",
+) -> History:
+    """Trains a VAE and leaves it with the weights of the epoch that was best on validation data.
+
+    Selection and early stopping read the bound at beta = 1, from the first epoch at which the schedule of beta has
+    ended; if it never ends, the last weights stay and a warning is printed. Progress is a bar on a terminal, one line an
+    epoch elsewhere. Pyro's parameter store is left as it was.
+
+    Args:
+        vae: The VAE; its parameters are changed.
+        dataset: Its data; labels are given to the programs where it has them.
+        objective: One of :data:`pyrovae.OBJECTIVES`, or Pyro's own ``Trace_ELBO`` and relatives, which know no beta.
+        seed: Of data order and noise.
+        on_epoch: Called with each epoch's record.
+        epochs: Passes over the training data.
+        batch_size: Data a step; the last batch of an epoch may be smaller.
+        learning_rate: Of Adam, a number or a schedule (over the whole training unless it says ``steps``).
+        clip: Largest norm of the gradient per datum.
+        ema: Decay of an exponential moving average of the weights, which then is judged and kept.
+        patience: Stop after so many epochs without a better validation bound.
+        engine: ``"eager"``, or ``"svi"`` for ``pyro.infer.SVI`` itself.
+
+    Raises:
+        PyrovaeError: Data that the likelihood cannot score, fewer rows than a batch, or a loss that is not finite.
+    """
+    check_combination(vae, dataset)
+    size = len(dataset.train)
+    if size < batch_size:
+        raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
+    total = epochs * math.ceil(size / batch_size)
+    rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
+    torch.manual_seed(seed)
+    averaged = None if ema is None else AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(ema))
+    judged: VAE = vae if averaged is None else averaged.module
+    history, selection, started, count = History(), Selection(getattr(objective, "warmup", 0), patience), monotonic(), 0
+    with pyro.get_param_store().scope():
+        step = ENGINES[engine](vae, objective, rate_at, clip)
+        bar = tqdm(range(1, epochs + 1), desc="training", unit="epoch", disable=None)
+        for epoch in bar:
+            vae.train()
+            loss = 0.0
+            for index in order(seed, epoch, size, batch_size):
+                try:
+                    loss += step(*present(*dataset.batch(index)))
+                except PyrovaeError as error:
+                    raise PyrovaeError(f"{error} at step {count + 1} (epoch {epoch})", hint=error.hint) from None
+                count += 1
+                if averaged is not None:
+                    averaged.update_parameters(vae)
+            record = {
+                "epoch": epoch,
+                "step": count,
+                "beta": getattr(objective, "beta", 1.0),
+                "learning_rate": rate_at(count),
+                "train_loss": loss / size,
+                **validate(judged, dataset, objective, seed),
+                "seconds": monotonic() - started,
+            }
+            history.records.append(record)
+            (on_epoch or ignore)(record)
+            show(bar, record)
+            if selection.stops(record, judged):
+                break
+    vae.load_state_dict(selection.weights or judged.state_dict())
+    vae.eval()
+    history.best = selection.epoch or len(history)
+    if not selection.epoch:
+        print(f"warning: beta's schedule did not end within {count} steps; kept the last weights", file=sys.stderr)
+    return history
+
+
+class Selection:
+    """Keeps the weights that were best on validation data, counted after the warm-up."""
+
+    def __init__(self, warmup: int, patience: int | None) -> None:
+        self.warmup, self.patience = warmup, patience
+        self.best, self.epoch, self.weights = math.inf, 0, None
+
+    def stops(self, record: Record, vae: VAE) -> bool:
+        """Takes notice of an epoch; returns whether training should stop after it."""
+        if record["step"] < self.warmup:
+            return False
+        if record["validation_loss"] < self.best:
+            self.best, self.epoch = record["validation_loss"], record["epoch"]
+            self.weights = copy.deepcopy(vae.state_dict())
+        return self.patience is not None and record["epoch"] - self.epoch >= self.patience
+
+
+def order(seed: int, epoch: int, size: int, batch_size: int) -> Iterator[Tensor]:
+    """Yields the rows of each batch of an epoch, a function of (seed, epoch) alone.
+
+    Example:
+        >>> torch.cat(list(order(0, 1, 5, 2))).sort().values
+        tensor([0, 1, 2, 3, 4])
+    """
+    (state,) = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
+    generator = torch.Generator().manual_seed(int(state) % 2**63)
+    yield from torch.randperm(size, generator=generator).split(batch_size)
+
+
+def present(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
+    return (x,) if y is None else (x, y)
+
+
+@torch.no_grad()
+def validate(vae: VAE, dataset: Dataset, objective: infer.ELBO, seed: int) -> Record:
+    """Returns minus the bound at beta = 1, rate and distortion of the validation data, by the same noise every time."""
+    vae.eval()
+    sums = torch.zeros(3, dtype=torch.float64)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        for batch in batches(*dataset.held_out("validation"), size=CHUNK):
+            sites = densities(vae.model, vae.guide, *batch)
+            sums[0] += minus_bound(objective, vae, *batch)
+            sums[1] += sites.divergence.sum()
+            sums[2] -= sites.model["x"].log_prob.sum()
+    names = ("validation_loss", "rate", "distortion")
+    return dict(zip(names, (sums / len(dataset.validation)).tolist(), strict=True))
+
+
+def minus_bound(objective: infer.ELBO, vae: VAE, *batch: Any) -> float:
+    if isinstance(objective, Objective):
+        return -objective.per_datum(vae.model, vae.guide, *batch, beta=1.0).sum().item()
+    return objective.loss(vae.model, vae.guide, *batch)
+
+
+def show(bar: "tqdm[int]", record: Record) -> None:
+    """Writes the epoch beside the bar on a terminal, as a line elsewhere."""
+    text = ", ".join(f"{name} {record[name]:.2f}" for name in ("train_loss", "validation_loss", "rate", "distortion"))
+    if bar.disable:
+        print(f"epoch {record['epoch']}: {text} nats per datum", file=sys.stderr)
+    else:
+        bar.set_postfix_str(text)
+
+
+def ignore(record: Record) -> None:
+    """Does nothing with an epoch's record."""

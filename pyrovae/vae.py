@@ -1,0 +1,164 @@
+r"""A VAE is a prior p(z), a likelihood p(x | z) and a posterior q(z | x), read by Pyro as a model and a guide.
+
+What labels y mean, once and for all:
+
+* **Pools**: a prior that reads labels (``prior.classes > 0``) is observed with them, y ~ p(y), z ~ p(z | y), and the
+  loss bounds log p(x, y). Without labels z ~ p(z) = sum_y p(y) p(z | y) exactly, and it bounds log p(x).
+* **Conditional**: likelihood and posterior read y as well and y is not scored: the loss bounds log p(x | y).
+* Parts that do not read labels ignore them.
+"""
+
+from typing import Any
+
+import pyro
+import torch
+from pyro.nn import PyroModule, pyro_method
+from torch import Tensor, nn
+
+from pyrovae.errors import PyrovaeError
+
+
+class VAE(PyroModule):
+    """Variational autoencoder as two Pyro programs (Kingma and Welling, 2014; Rezende et al., 2014).
+
+    Args:
+        prior: Module with ``forward(y=None)``, p(z) or p(z | y), event shape ``(latent_dim,)``.
+        likelihood: Module with ``forward(z, y=None)``, p(x | z), event shape that of one datum.
+        posterior: Module with ``forward(x, y=None)``, q(z | x), event shape ``(latent_dim,)``.
+
+    Raises:
+        PyrovaeError: One of likelihood and posterior reads labels and the other does not, or numbers of classes differ.
+
+    Example:
+        >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, GaussianMixture
+        >>> vae = VAE(
+        ...     prior=GaussianMixture(2, classes=10, labels=True),
+        ...     likelihood=Bernoulli(MLP, 2, (1, 8, 8)),
+        ...     posterior=DiagonalNormal(MLP, 2, (1, 8, 8)))
+        >>> vae.sample(5, y=3).shape
+        torch.Size([5, 1, 8, 8])
+    """
+
+    def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module) -> None:
+        super().__init__()
+        self.prior = prior
+        self.likelihood = likelihood
+        self.posterior = posterior
+        check_classes(prior.classes, likelihood.classes, posterior.classes)
+        if self.conditional and self.pools:
+            prior.freeze_weights()  # y is not scored, so nothing could train them
+
+    @property
+    def conditional(self) -> bool:
+        """Whether likelihood and posterior read labels."""
+        return self.likelihood.classes > 0
+
+    @property
+    def pools(self) -> bool:
+        """Whether the prior reads labels."""
+        return self.prior.classes > 0
+
+    @pyro_method
+    def model(self, x: Tensor | None = None, y: Tensor | None = None, size: int | None = None) -> Tensor:
+        """Scores x, or draws ``size`` data where it is not given: y ~ p(y), z ~ p(z | y), x ~ p(x | z)."""
+        with pyro.plate("data", rows(x, y, size)):
+            if self.pools and not self.conditional and y is not None:
+                y = pyro.sample("y", self.prior.labels(), obs=y)
+            z = pyro.sample("z", self.prior(y))
+            return pyro.sample("x", self.likelihood(z, y), obs=x)
+
+    @pyro_method
+    def guide(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Draws z ~ q(z | x)."""
+        with pyro.plate("data", rows(x, y)):
+            return pyro.sample("z", self.posterior(x, y))
+
+    def quantity(self, y: Tensor | None = None) -> str:
+        """Names what the programs bound when they are given these labels.
+
+        Example:
+            >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
+            >>> VAE(StandardNormal(2), Bernoulli(MLP, 2, (4,)), DiagonalNormal(MLP, 2, (4,))).quantity()
+            'log p(x)'
+        """
+        if self.conditional:
+            return "log p(x | y)"
+        return "log p(x, y)" if self.pools and y is not None else "log p(x)"
+
+    @torch.no_grad()
+    def sample(self, size: int, y: int | Tensor | None = None, *, mean: bool = True) -> Tensor:
+        """Draws data from the model, all of them from the pool of class y where one is given.
+
+        Args:
+            size: How many.
+            y: A class, or one per datum, shape ``(size,)``.
+            mean: Return E[x | z] of each drawn z, the usual picture, instead of a draw of x.
+
+        Returns:
+            Shape ``(size, *event_shape)``.
+
+        Raises:
+            PyrovaeError: No part reads labels, or the class does not exist.
+        """
+        y = self.labels(size, y)
+        return self.decode(self.prior(y).expand((size,)).sample(), y, mean=mean)
+
+    @torch.no_grad()
+    def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Returns E[x | z] at z = E[z | x], shape of x."""
+        return self.decode(self.embed(x, y), y)
+
+    @torch.no_grad()
+    def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
+        """Returns E[z | x], shape ``(n, latent_dim)``."""
+        return self.posterior(x, y).mean
+
+    @torch.no_grad()
+    def decode(self, z: Tensor, y: Tensor | None = None, *, mean: bool = True) -> Tensor:
+        """Returns E[x | z], or a draw, for codes z of any leading shape ``(..., latent_dim)``."""
+        likelihood = self.likelihood(z, y)
+        return likelihood.mean if mean else likelihood.sample()
+
+    def labels(self, size: int, y: int | Tensor | None = None) -> Tensor | None:
+        """Returns one label per datum: y itself, or draws where a conditional model must have them.
+
+        They come from the prior's weights, or uniformly where the prior does not read labels.
+        """
+        classes = self.prior.classes or self.likelihood.classes
+        device = next(self.parameters()).device
+        if y is not None:
+            return torch.as_tensor(check_label(y, classes), device=device).expand(size)
+        if not self.conditional:
+            return None
+        return self.prior.labels().sample((size,)) if self.pools else torch.randint(classes, (size,), device=device)
+
+
+def rows(x: Tensor | None, y: Tensor | None, size: int | None = None) -> int:
+    """Returns the number of data: of x, else of y, else size."""
+    for given in (x, y):
+        if given is not None:
+            return len(given)
+    if size is None:
+        raise ValueError("the model needs data 'x', labels 'y', or the number of data to draw, 'size'")
+    return size
+
+
+def check_classes(prior: int, likelihood: int, posterior: int) -> None:
+    if likelihood != posterior:
+        raise PyrovaeError(
+            f"likelihood reads {likelihood} classes, posterior {posterior}",
+            hint="a conditional VAE gives both the same number of classes, any other VAE gives neither",
+        )
+    if prior and likelihood and prior != likelihood:
+        raise PyrovaeError(f"prior reads {prior} classes, likelihood {likelihood}", hint="give them the same number")
+
+
+def check_label(y: Any, classes: int) -> Any:
+    if not classes:
+        raise PyrovaeError(
+            f"no pool of class {y}: this model reads no labels",
+            hint="train with prior.labels = true, or vae.conditional = true",
+        )
+    if not 0 <= int(torch.as_tensor(y).min()) <= int(torch.as_tensor(y).max()) < classes:
+        raise PyrovaeError(f"unknown class {y}", hint=f"classes are 0 to {classes - 1}")
+    return y
