@@ -5,8 +5,6 @@
 Files are read with numpy's `allow_pickle` off, for good: a file that holds Python objects runs code when it is read.
 """
 
-import zipfile
-import zlib
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -65,16 +63,7 @@ def _load(file: Path) -> tuple[Array, Array | None]:
             return _members(file.name, np.load(opened, allow_pickle=False))
     except PyrovaeError:
         raise
-    except (
-        ValueError,
-        EOFError,
-        OSError,
-        KeyError,
-        zipfile.BadZipFile,
-        zlib.error,
-        NotImplementedError,
-        MemoryError,
-    ) as error:
+    except Exception as error:  # on a broken file numpy raises a dozen kinds, zipfile's and tokenize's among them
         raise _explain(file, error) from error
 
 
@@ -88,6 +77,8 @@ def _members(name: str, content: Array | Mapping[str, Array]) -> tuple[Array, Ar
 
 
 def _explain(file: Path, error: Exception) -> PyrovaeError:
+    if isinstance(error, OSError) and error.strerror:
+        return PyrovaeError(f"cannot read data file {file}: {error.strerror}", hint="check its permissions")
     with file.open("rb") as opened:
         start = opened.read(6)
     if not start.startswith((b"\x93NUMPY", b"PK")):
@@ -95,5 +86,5 @@ def _explain(file: Path, error: Exception) -> PyrovaeError:
         return PyrovaeError(f"data file {file.name} is {what}", hint=SAVE_HINT)
     if "allow_pickle" in str(error):
         return PyrovaeError(f"refusing to load {file.name}: it holds Python objects", hint="store plain numbers")
-    reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+    reason = next(iter(str(error).splitlines()), type(error).__name__)
     return PyrovaeError(f"data file {file.name} is damaged ({reason})", hint=f"write it again: {SAVE_HINT}")

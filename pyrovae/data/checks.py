@@ -1,7 +1,7 @@
 """What is wrong with an array, said before the first step of training, with the sample that shows it.
 
-Each check reads one numpy array of shape `(n, *event_shape)` and a label for messages (`where`). Checks run once, when a data
-set is made; afterwards nobody looks again, and a NaN would only be seen as a loss that is not a number.
+Each check reads one numpy array of shape `(n, *event_shape)` and what messages call it (`where`). Checks run once, when
+a data set is made; afterwards nobody looks again, and a NaN would only be seen as a loss that is not a number.
 """
 
 from typing import Any

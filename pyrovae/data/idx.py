@@ -1,8 +1,8 @@
 """IDX, the format of MNIST: `00 00 <type> <dimensions>`, each size as a big-endian 32-bit integer, then the values.
 
-LeCun, Cortes and Burges (1998) published MNIST this way, and the sets made to replace it keep it. Files are compressed by
-gzip or not; which, the first two bytes say, whatever the name says. Everything is compared with the length that the
-header announces, since the loaders that do not compare train on what a broken download left.
+LeCun, Cortes and Burges (1998) published MNIST this way, and the sets made to replace it keep it. Files are compressed
+by gzip or not: the first two bytes say which, whatever the name says. What is read is compared with the length that
+the header announces, since a loader that only asks whether the file exists trains on what a broken download left.
 """
 
 import gzip

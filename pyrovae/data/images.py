@@ -1,8 +1,8 @@
 """MNIST and the set made to replace it: 70,000 grey images of 28 x 28, found on disk or downloaded once.
 
 The four files lie where torchvision puts them, `MNIST/raw/` and `FashionMNIST/raw/`, and are looked for in the data
-directory, then in `$PYROVAE_DATA`, then in the user's cache. If no place has them, torchvision downloads them into the first
-of these places; they move there when all four are complete, so that an interrupted download leaves nothing behind.
+directory, then in `$PYROVAE_DATA`, then in the user's cache. If no place has them, torchvision downloads them into the
+first of these places; they move there when all four are complete, so that a broken download leaves nothing behind.
 torchvision asks only whether the files exist; their lengths are checked here, by `read_idx`.
 """
 

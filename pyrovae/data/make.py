@@ -130,23 +130,21 @@ def _split(parts: list[_Part], validation: float, test: float, seed: int) -> lis
         raise PyrovaeError(f"data set {whole.where}: {n} rows are too few for {held} rows", hint="hold out fewer rows")
     order = torch.randperm(n, generator=stream(seed, "split")).numpy()
     held_out, train = np.split(order, [n_test + n_validation])
-    reported = _rows(published[0], slice(None)) if published else _rows(whole, held_out[:n_test])
+    reported = _rows(published[0], np.arange(len(published[0].x))) if published else _rows(whole, held_out[:n_test])
     return [_rows(whole, train), _rows(whole, held_out[n_test:]), reported]
 
 
 def _count(name: str, split: str, size: float, n: int) -> int:
     count = max(1, round(size * n)) if 0 < size < 1 else size
-    if not (count >= 1 and count == int(count)):
+    if not (count >= 1 and count % 1 == 0):
         message = f"data set {name}: {split} = {size} is neither a fraction nor a number of rows"
         raise PyrovaeError(message, hint="write 0.1 for a tenth or 200 for two hundred", exit_code=2)
     return int(count)
 
 
-def _rows(part: _Part, index: Array | slice) -> Split:
-    # A copy: what the caller does to x and y afterwards does not reach the data set.
-    x, y = (None if values is None else torch.from_numpy(values[index].copy()) for values in (part.x, part.y))
-    assert x is not None
-    return Split(x, y)
+def _rows(part: _Part, index: Array) -> Split:
+    # Indexing with an array copies: what the caller does to x and y afterwards does not reach the data set.
+    return Split(torch.from_numpy(part.x[index]), None if part.y is None else torch.from_numpy(part.y[index]))
 
 
 def _binarize(splits: list[Split], rule: Binarize, max_level: int | None, seed: int) -> list[Split]:

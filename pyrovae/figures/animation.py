@@ -33,7 +33,7 @@ def walk_path(z: ArrayLike, *, steps: int, seed: int) -> Array:
 
     Example:
         >>> walk_path([[0.0], [1.0]], steps=4, seed=0).round(2).ravel().tolist()
-        [1.0, 0.5, 0.0, 0.5]
+        [0.0, 0.5, 1.0, 0.5]
     """
     anchors = to_batch(z, "z", leading=2).astype(float)
     if steps < len(anchors):

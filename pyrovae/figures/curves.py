@@ -1,6 +1,7 @@
 """What happened during training, epoch by epoch. All losses are per datum, in nats."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import rc_context
@@ -41,11 +42,12 @@ def training_curves(records: Sequence[Mapping[str, float]], *, best_epoch: int |
     if not records:
         raise PyrovaeError("'records' is empty: nothing to draw", hint="train for at least one epoch")
     epochs = _epochs(records)
-    figure = blank(10.5, 3.4)
+    figure = blank(11.5, 3.4)
     panels = figure.subplot_mosaic([["loss", "terms", "beta"], ["loss", "terms", "learning_rate"]])
     for panel, (title, unit, keys) in PANELS.items():
         _draw(panels[panel], epochs, {key: _series(records, key) for key in keys})
-        panels[panel].set(title=title, ylabel=unit)
+        panels[panel].set_title(title)
+        panels[panel].set_ylabel(unit if panels[panel].lines else "")
     for panel in ("loss", "terms", "learning_rate"):
         panels[panel].set_xlabel("epoch")
     panels["beta"].tick_params(labelbottom=False)
@@ -76,12 +78,19 @@ def _draw(axes: Axes, epochs: Array, curves: Mapping[str, Array]) -> None:
         axes.set(xticks=[], yticks=[])
         return
     # the same span in every panel, also where a curve starts late; one epoch alone gets room on both sides
-    margin = 0.03 * np.ptp(epochs) or 0.5
+    margin = 0.03 * np.ptp(epochs) or 1.0
     axes.set_xlim(epochs.min() - margin, epochs.max() + margin)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, nbins=6, min_n_ticks=1))
     axes.grid(axis="y", color=FAINT, linewidth=0.4)
-    if len(recorded) > 1 or "loss" in next(iter(recorded)):
-        axes.legend()
+    if axes.lines and len(curves) > 1:
+        _legend(axes)
+
+
+def _legend(axes: Axes) -> None:
+    """Names the curves on the line of the title, where the names can cover no curve."""
+    axes.legend(
+        loc="lower right", bbox_to_anchor=(1.02, 0.99), ncols=3, handlelength=1, columnspacing=1, handletextpad=0.4
+    )
 
 
 def _name(key: str) -> str:
@@ -89,13 +98,19 @@ def _name(key: str) -> str:
 
 
 def _mark_best(axes: Axes, epochs: Array, losses: Array, best_epoch: int | None) -> None:
-    """Rings the best validation loss and names it in the legend, where it can cover no curve."""
+    """Rings the best validation loss and names it in the legend."""
     at = np.flatnonzero((epochs == best_epoch) & ~np.isnan(losses))
     if best_epoch is None and not np.isnan(losses).all():
         at = np.array([np.nanargmin(losses)])
     if at.size == 0:
         return
     epoch, loss = epochs[at[0]], losses[at[0]]
-    ring = {"marker": "o", "markersize": 8, "markerfacecolor": "none", "markeredgecolor": INK, "linestyle": ""}
-    axes.plot([epoch], [loss], label=f"best: {loss:.2f} at {epoch:g}", **ring)
-    axes.legend()
+    ring: dict[str, Any] = {
+        "marker": "o",
+        "markersize": 8,
+        "markerfacecolor": "none",
+        "markeredgecolor": INK,
+        "linestyle": "",
+    }
+    axes.plot([epoch], [loss], label=f"best {loss:.5g} at {epoch:g}", **ring)
+    _legend(axes)

@@ -17,7 +17,8 @@ from scipy.stats import norm
 
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import Array, same_length, to_array, to_batch
-from pyrovae.figures.images import Range, lay_out, to_image, value_range
+from pyrovae.figures.images import Range, to_image, value_range
+from pyrovae.figures.layout import lay_out
 from pyrovae.figures.style import GREY, RC, blank
 
 

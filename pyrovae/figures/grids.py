@@ -1,6 +1,7 @@
 """Data on a page: a plain grid, data above their reconstructions, and data by class."""
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -8,7 +9,8 @@ from numpy.typing import ArrayLike
 
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import same_length, to_array, to_batch
-from pyrovae.figures.images import Range, lay_out, to_image
+from pyrovae.figures.images import Range, to_image
+from pyrovae.figures.layout import lay_out
 
 BREAK = 0.25  # extra space between groups of rows, in rows
 
@@ -43,7 +45,7 @@ def image_grid(
     height, width = to_image(batch[0]).shape[:2]
     columns = columns or max(1, round(np.sqrt(len(batch) * height / width)))
     places = [divmod(index, columns) for index in range(len(batch))]
-    return lay_out(batch, places, span=span, labels=_words(labels), title=title)
+    return lay_out(batch, places, span=span, labels=None if labels is None else _words(labels), title=title)
 
 
 def reconstructions(
@@ -51,7 +53,7 @@ def reconstructions(
     reconstructed: ArrayLike,
     *,
     labels: Sequence[object] | None = None,
-    columns: int = 10,
+    columns: int | None = None,
     span: Range | None = None,
 ) -> Figure:
     """Draws each datum above its reconstruction.
@@ -62,7 +64,7 @@ def reconstructions(
         originals: Data x, `(n, *event)`.
         reconstructed: Their reconstructions, the same shape.
         labels: One per pair, drawn above the datum.
-        columns: Pairs side by side.
+        columns: Pairs side by side; by default ten, and fewer of wide events.
         span: The values drawn black and white, the same for both.
 
     Example:
@@ -74,11 +76,14 @@ def reconstructions(
         raise PyrovaeError(f"'reconstructed' should have the shape of 'originals' {above.shape}, got {below.shape}")
     if labels is not None:
         same_length(originals=len(above), labels=len(labels))
+    height, width = to_image(above[0]).shape[:2]
+    columns = columns or int(np.clip(10 * height / width, 1, 10))
     band, column = np.divmod(np.arange(len(above)), columns)
     top = band * (2 + BREAK)
     places = np.concatenate([np.stack([top, column], 1), np.stack([top + 1, column], 1)])
     rows = {float(row): "data" for row in top} | {float(row) + 1: "reconstruction" for row in top}
-    return lay_out(np.concatenate([above, below]), places, span=span, labels=_words(labels), rows=rows)
+    words = None if labels is None else [*_words(labels), *[""] * len(below)]
+    return lay_out(np.concatenate([above, below]), places, span=span, labels=words, rows=rows)
 
 
 def pools(images_by_class: Mapping[str, ArrayLike], *, columns: int = 20, span: Range | None = None) -> Figure:
@@ -109,8 +114,6 @@ def pools(images_by_class: Mapping[str, ArrayLike], *, columns: int = 20, span: 
     return lay_out(np.concatenate(filled), places, span=span, rows=rows)
 
 
-def _words(labels: Sequence[object] | None) -> list[str] | None:
+def _words(labels: Sequence[Any]) -> list[str]:
     """Returns labels as text; a tensor's or an array's as plain numbers."""
-    if labels is None:
-        return None
     return [str(to_array(label).item()) if hasattr(label, "item") else str(label) for label in labels]

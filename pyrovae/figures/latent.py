@@ -1,24 +1,25 @@
 """Where the data lie in latent space, and the components of the prior among them."""
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from matplotlib import patheffects, rc_context
 from matplotlib.axes import Axes
+from matplotlib.collections import PatchCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from numpy.typing import ArrayLike
 
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import Array, same_length, to_array, to_batch
-from pyrovae.figures.projection import SIGMAS, ellipse, plane_of
-from pyrovae.figures.style import FAINT, INK, RC, blank, class_style
+from pyrovae.figures.projection import SIGMAS, Plane, ellipse, plane_of
+from pyrovae.figures.style import FAINT, INK, RC, ClassStyle, blank, class_style
 
 LEGEND_ROWS = 22
 BINS = 60
-FEW_COMPONENTS = 40  # more ellipses than this are drawn faintly, or they hide the data
-HALO = (patheffects.withStroke(linewidth=2.5, foreground="white"),)
+FEW_COMPONENTS = 40  # more ellipses than this are drawn faintly and without names, or they hide the data
+HALO = [patheffects.withStroke(linewidth=2.5, foreground="white")]
 
 
 class Group(NamedTuple):
@@ -26,7 +27,7 @@ class Group(NamedTuple):
 
     name: str
     points: Array
-    style: dict[str, str]
+    style: ClassStyle
 
 
 class Component(NamedTuple):
@@ -59,7 +60,7 @@ def latent_map(
         classes: The names of the classes; by default the numbers in `y`.
         component_loc: The means of the prior's components, `(K, D)`.
         component_scale: Their standard deviations, `(K, D)`; without them only the means are marked.
-        component_labels: K names written at the means; one that names a class takes its colour.
+        component_labels: K names written at the means (of up to 40 components); one that names a class takes its colour.
 
     Example:
         >>> figure = latent_map(np.random.default_rng(0).normal(size=(50, 5)), component_loc=np.zeros((3, 5)))
@@ -90,7 +91,7 @@ def _groups(points: Array, y: ArrayLike | None, classes: Sequence[str]) -> list[
     same_length(z=len(points), y=len(labels))
     if classes and labels.max() >= len(classes):
         raise PyrovaeError(f"'y' holds class {labels.max()}, but 'classes' names {len(classes)}")
-    groups = [] if labels.min() >= 0 else [Group("unlabelled", points[labels < 0], {"color": FAINT, "marker": "."})]
+    groups = [] if labels.min() >= 0 else [Group("unlabelled", points[labels < 0], ClassStyle(FAINT, "o"))]
     for label in np.unique(labels[labels >= 0]):
         name = str(classes[label]) if classes else str(label)
         groups.append(Group(name, points[labels == label], class_style(label)))
@@ -109,7 +110,7 @@ def _components(
     same_length(component_loc=len(locs), component_scale=len(scales), component_labels=len(names))
     if locs.shape != scales.shape:
         raise PyrovaeError(f"'component_scale' should have shape {locs.shape}, got {scales.shape}")
-    colors = {group.name: group.style["color"] for group in groups if group.name}
+    colors = {group.name: group.style.color for group in groups if group.name}
     return [Component(name, m, s, colors.get(name, INK)) for name, m, s in zip(names, locs, scales, strict=True)]
 
 
@@ -118,28 +119,36 @@ def _draw_plane(axes: Axes, groups: Sequence[Group], components: Sequence[Compon
     total = np.concatenate([group.points for group in groups])
     plane = plane_of(total)
     # many points are drawn small and let each other shine through
-    size, alpha = float(np.clip(6000 / len(total), 3, 24)), float(np.clip(600 / len(total), 0.45, 0.9))
+    size, alpha = float(np.clip(20000 / len(total), 4, 24)), float(np.clip(1200 / len(total), 0.5, 0.9))
     for group in groups:
-        axes.scatter(*plane.points(group.points).T, s=size, alpha=alpha, linewidths=0, label=group.name, **group.style)
-    strength = 1.0 if len(components) <= FEW_COMPONENTS else 0.35
-    for component in components:
-        centre = plane.points(component.loc[None])[0]
-        shape = ellipse(centre, plane.covariance(component.scale))
-        shape.set(fill=False, edgecolor=component.color, linewidth=1.4, alpha=strength, path_effects=HALO)
-        axes.add_patch(shape)
-        _mark(axes, centre, component)
+        x, y = plane.points(group.points).T
+        axes.scatter(x, y, size, group.style.color, marker=group.style.marker, alpha=alpha, linewidths=0)
+    _draw_ellipses(axes, plane, components)
     axes.autoscale_view()
     axes.set_aspect("equal", adjustable="datalim")
     axes.set(xlabel=plane.names[0], ylabel=plane.names[1])
 
 
+def _draw_ellipses(axes: Axes, plane: Plane, components: Sequence[Component]) -> None:
+    """Draws the components as one collection: hundreds of single patches take seconds to lay out."""
+    few = len(components) <= FEW_COMPONENTS
+    centres = [plane.points(component.loc[None])[0] for component in components]
+    shapes = [ellipse(m, plane.covariance(c.scale)) for m, c in zip(centres, components, strict=True)]
+    look: dict[str, Any] = {"linewidth": 1.4, "path_effects": HALO} if few else {"linewidth": 0.6, "alpha": 0.2}
+    colors = [component.color for component in components]
+    axes.add_collection(PatchCollection(shapes, facecolor="none", edgecolor=colors, **look))
+    for centre, component in zip(centres, components, strict=True):
+        if few:
+            _mark(axes, centre, component)
+
+
 def _draw_line(axes: Axes, groups: Sequence[Group], components: Sequence[Component]) -> None:
     """Draws a one-dimensional latent space as one histogram per class, and components as 2-sigma bars above them."""
-    edges = np.histogram_bin_edges(np.concatenate([group.points for group in groups]), BINS)
+    edges = np.histogram_bin_edges(np.concatenate([group.points for group in groups]), BINS).tolist()
     for group in groups:
-        color = group.style["color"]
-        axes.hist(group.points[:, 0], edges, color=color, alpha=0.3)
-        axes.hist(group.points[:, 0], edges, color=color, histtype="step", label=group.name)
+        color = group.style.color
+        axes.hist(group.points[:, 0], edges, color=color, alpha=0.15)
+        axes.hist(group.points[:, 0], edges, color=color, histtype="step")
     top = axes.get_ylim()[1]
     for index, component in enumerate(components, start=1):
         height = top * (1 + 0.06 * index)
@@ -157,13 +166,20 @@ def _mark(axes: Axes, centre: Array, component: Component) -> None:
     # annotate, since a name far from all points must still widen the page
     axes.plot(*centre, marker="", color=component.color)
     axes.annotate(
-        component.name, centre, ha="center", va="center", color=INK, fontweight="bold", fontsize=8, path_effects=HALO
+        component.name,
+        (centre[0], centre[1]),
+        ha="center",
+        va="center",
+        color=INK,
+        fontweight="bold",
+        fontsize=8,
+        path_effects=HALO,
     )
 
 
 def _add_legend(figure: Figure, groups: Sequence[Group]) -> None:
     """Names the classes beside the plot, with opaque symbols of one size, however faint the points are."""
-    symbols = [Line2D([], [], linestyle="", markersize=6, **group.style) for group in groups]  # type: ignore[arg-type]
+    symbols = [Line2D([], [], linestyle="", markersize=6, **group.style._asdict()) for group in groups]
     names = [group.name for group in groups]
     columns = -(-len(groups) // LEGEND_ROWS)
     figure.legend(symbols, names, loc="outside right upper", ncols=columns, handletextpad=0.3, columnspacing=1)

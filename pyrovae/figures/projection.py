@@ -42,7 +42,7 @@ def plane_of(z: Array) -> Plane:
         >>> plane_of(np.zeros((5, 2))).names
         ('$z_1$', '$z_2$')
         >>> plane_of(np.eye(4) * [9, 3, 1, 1]).names
-        ('PC 1 (85 % of variance)', 'PC 2 (13 % of variance)')
+        ('PC 1 (89 % of variance)', 'PC 2 (9 % of variance)')
     """
     if z.shape[1] == 2:
         return Plane(np.eye(2), np.zeros(2), ("$z_1$", "$z_2$"))

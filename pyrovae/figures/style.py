@@ -4,7 +4,7 @@
 style the user has set globally is back when the function returns.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import matplotlib
 from matplotlib.figure import Figure
@@ -52,14 +52,18 @@ def blank(width: float, height: float) -> Figure:
     return Figure(figsize=(width, height), layout="constrained")
 
 
-def class_style(index: int) -> dict[str, str]:
+class ClassStyle(NamedTuple):
+    """How the points of one class look."""
+
+    color: str
+    marker: str
+
+
+def class_style(index: int) -> ClassStyle:
     """Returns the colour and the marker of class `index`: the ten colours come round again with the next marker.
 
     Example:
         >>> class_style(0), class_style(10)
-        ({'color': '#3f90da', 'marker': 'o'}, {'color': '#3f90da', 'marker': '^'})
+        (ClassStyle(color='#3f90da', marker='o'), ClassStyle(color='#3f90da', marker='^'))
     """
-    return {
-        "color": PALETTE[index % len(PALETTE)],
-        "marker": MARKERS[index // len(PALETTE) % len(MARKERS)],
-    }
+    return ClassStyle(PALETTE[index % len(PALETTE)], MARKERS[index // len(PALETTE) % len(MARKERS)])

@@ -1,0 +1,236 @@
+"""The command line: parse, call, print. torch is imported inside the commands, so that ``--help`` answers at once."""
+
+import os
+import sys
+import traceback
+from pathlib import Path
+from typing import Any
+
+import click
+
+from pyrovae import __version__
+from pyrovae.errors import PyrovaeError
+
+BUILT_IN = (Path(__file__).parent / "_experiments", Path(__file__).parent.parent / "experiments")
+
+runs_dir = click.option(
+    "--runs-dir", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of the runs."
+)
+data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where data are looked for first.")
+threads = click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+seed = click.option("--seed", type=click.IntRange(min=0), help="Replaces the experiment's seed.")
+
+
+class Group(click.Group):
+    """Prints a user's mistake as one line and a hint; tracebacks are for ``--debug``."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except (click.exceptions.Exit, click.ClickException, click.Abort):
+            raise
+        except BrokenPipeError:
+            # The reader has left, as `head` does: say nothing, and let nothing be flushed at exit.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            ctx.exit(1)
+        except Exception as error:
+            if ctx.params.get("debug"):
+                traceback.print_exc()
+            ctx.exit(report(error))
+
+
+def report(error: Exception) -> int:
+    """Prints an error and returns the exit code."""
+    known = isinstance(error, PyrovaeError)
+    message = str(error) if known else f"{type(error).__name__}: {error}"
+    for line in message.splitlines() or [message]:
+        click.echo(f"Error: {line}", err=True)
+    hint = error.hint if isinstance(error, PyrovaeError) else "this is not your mistake: --debug shows where it happened"
+    if hint:
+        click.echo(f"Hint: {hint}", err=True)
+    return error.exit_code if isinstance(error, PyrovaeError) else 1
+
+
+@click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pyrovae")
+@click.option("--debug", is_flag=True, help="Show the traceback of an error.")
+def main(*, debug: bool) -> None:
+    """Variational autoencoders as Pyro programs: compose, train, judge and look."""
+
+
+@main.command()
+@click.argument("config")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, such as train.epochs=3.")
+@click.option("--name", help="Name of the run; by default that of the experiment, numbered.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be done, and what it would cost.")
+@runs_dir
+@data_dir
+@seed
+@threads
+def run(
+    *,
+    config: str,
+    overrides: tuple[str, ...],
+    name: str | None,
+    dry_run: bool,
+    runs_dir: Path,
+    data_dir: Path | None,
+    seed: int | None,
+    threads: int | None,
+) -> None:
+    """Train, judge and draw the experiment CONFIG: a TOML file or a built-in name."""
+    from pyrovae import experiment, rehearsal, runs
+
+    set_threads(threads)
+    planned = experiment.read(find_config(config), overrides, seed=seed)
+    if dry_run:
+        click.echo(rehearsal.rehearse(planned, data_dir))
+        return
+    directory = runs.new_directory(runs_dir, name, planned.name)
+    evidence = experiment.run(planned, directory, data_dir)
+    click.echo(evidence)
+    echo_files(directory)
+
+
+@main.command()
+@click.argument("name")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write; by default NAME.toml.")
+def init(*, name: str, output: Path | None) -> None:
+    """Write the built-in experiment NAME to a file to edit."""
+    from pyrovae import runs
+
+    path = output or Path(f"{name}.toml")
+    source = find_config(name, built_in=True)
+    if path.exists():
+        raise PyrovaeError(f"{path} exists", hint="choose another file with --output", exit_code=2)
+    runs.write(path, source.read_bytes())
+    click.echo(f"wrote {path}; run it with: pyrovae run {path}")
+
+
+@main.command()
+@click.argument("run")
+@click.option("--particles", type=click.IntRange(min=1), help="Importance samples per datum.")
+@click.option("--data", type=click.IntRange(min=2), help="Judge only the first so many test data.")
+@runs_dir
+@data_dir
+@threads
+def evaluate(
+    *, run: str, particles: int | None, data: int | None, runs_dir: Path, data_dir: Path | None, threads: int | None
+) -> None:
+    """Judge RUN on its test data again; options replace those of the experiment."""
+    from pyrovae import experiment, runs
+
+    set_threads(threads)
+    directory = runs.find(runs_dir, run)
+    vae, dataset = experiment.load(directory, data_dir)
+    planned = experiment.read(directory / runs.EXPERIMENT)
+    click.echo(experiment.judge(planned, vae, dataset, directory, particles=particles, data=data))
+    click.echo(directory / runs.EVALUATION)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--class", "label", help="Draw from the pool of this class, by name or number.")
+@click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
+@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png or .npy file.")
+@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
+@runs_dir
+def sample(*, run: str, label: str | None, count: int, output: Path | None, seed: int, runs_dir: Path) -> None:
+    """Draw data from the model of RUN and save them as a picture or an array."""
+    from pyrovae import experiment, runs
+
+    directory = runs.find(runs_dir, run)
+    suffix = "" if label is None else f"-class-{runs.checked_name(label)}"
+    path = output or directory / runs.FIGURES / f"sample{suffix}.png"
+    click.echo(experiment.sample(directory, path, label, count=count, seed=seed))
+
+
+@main.command()
+@click.argument("run")
+@runs_dir
+@data_dir
+def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
+    """Draw the pictures of RUN again."""
+    from pyrovae import experiment, gallery, runs
+
+    directory = runs.find(runs_dir, run)
+    vae, dataset = experiment.load(directory, data_dir)
+    for path in gallery.draw(vae, dataset, experiment.history_of(directory), directory / runs.FIGURES):
+        click.echo(path)
+
+
+@main.command()
+@click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@runs_dir
+def compare(*, names: tuple[str, ...], runs_dir: Path) -> None:
+    """Print a table of runs on the same data, best first, with paired standard errors."""
+    from pyrovae import comparison, runs
+
+    click.echo(comparison.compare([runs.find(runs_dir, name) for name in names]))
+
+
+@main.command("list")
+@click.argument("table", required=False)
+def list_rows(*, table: str | None) -> None:
+    """Print what can be composed: priors, posteriors, likelihoods, networks, objectives, data or experiments."""
+    from pyrovae import listing
+
+    click.echo(listing.listing(table, experiments()))
+
+
+@main.group()
+def data() -> None:
+    """Look at data sets, or download them."""
+
+
+@data.command()
+@click.argument("name")
+@data_dir
+def info(*, name: str, data_dir: Path | None) -> None:
+    """Print sizes, classes, support and hashes of the data set NAME, or of an .npy or .npz file."""
+    from pyrovae.schema import row
+
+    chosen = row("data", "array")(data_dir, path=name) if name.endswith((".npy", ".npz")) else row("data", name)(data_dir)
+    click.echo(chosen.summary())
+
+
+@data.command()
+@click.argument("name")
+@click.option("--force", is_flag=True, help="Download again even if the files are there.")
+@data_dir
+def fetch(*, name: str, force: bool, data_dir: Path | None) -> None:
+    """Download the data set NAME, unless it is there, and check its files."""
+    from pyrovae.data import fetch as fetch_data
+
+    click.echo(fetch_data(name, data_dir, force=force))
+
+
+def experiments() -> dict[str, Path]:
+    """Returns the built-in experiments by name."""
+    return {path.stem: path for folder in BUILT_IN for path in sorted(folder.glob("*.toml"))}
+
+
+def find_config(config: str, *, built_in: bool = False) -> Path:
+    """Returns the file of an experiment given by path or by built-in name."""
+    from pyrovae.errors import did_you_mean
+
+    known = experiments()
+    if config in known:
+        return known[config]
+    path = Path(config)
+    if built_in or (path.suffix != ".toml" and not path.exists()):
+        raise PyrovaeError(f"unknown experiment '{config}'", hint=did_you_mean(config, known), exit_code=2)
+    return path
+
+
+def set_threads(count: int | None) -> None:
+    if count is not None:
+        import torch
+
+        torch.set_num_threads(count)
+
+
+def echo_files(directory: Path) -> None:
+    """Prints where everything is, the figures last."""
+    for path in sorted(p for p in directory.rglob("*") if p.is_file()):
+        click.echo(path)

@@ -1,0 +1,336 @@
+"""An experiment is a file of overrides; running it leaves a directory that says what was done and what came out.
+
+    experiment.toml    every option, defaults included
+    manifest.json      versions, machine, seed, threads, hashes of configuration and data
+    metrics.jsonl      one row an epoch
+    checkpoint.pt      the best weights: tensors and plain values only
+    evaluation.json    the numbers; log_marginal.npy the estimate per test datum
+    figures/           the pictures
+"""
+
+import tomllib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+
+from pyrovae import figures, runs
+from pyrovae.checks import check_combination
+from pyrovae.data import Dataset
+from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.evaluation import Evidence, evaluate
+from pyrovae.gallery import draw
+from pyrovae.objectives import Objective
+from pyrovae.schema import CHOICES, SECTIONS, complete, construct, factory_of, problems, row
+from pyrovae.training import History, fit
+from pyrovae.vae import VAE
+
+EXAMPLES = 20_000  # training data handed to priors that start from data
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """What to compose, train and judge; every section is complete, defaults included.
+
+    Attributes:
+        name: What its runs are called.
+        seed: Of initial weights, data order and noise. The data's own seed (splits, binarisation) is ``data.seed``.
+        sections: Section name to options, see :mod:`pyrovae.schema`.
+
+    Example:
+        >>> Experiment.of("toy", {"prior": {"name": "vamp"}}).sections["prior"]["pseudo_inputs"]
+        500
+    """
+
+    name: str
+    seed: int = 0
+    sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, name: str, overrides: Mapping[str, Any], *, source: str = "experiment", text: str = "") -> "Experiment":
+        """Completes overrides, as a TOML file holds them.
+
+        Args:
+            name: What its runs are called.
+            overrides: ``seed`` and sections.
+            source: Where the overrides come from, for errors.
+            text: The file's text, to find lines in.
+
+        Raises:
+            PyrovaeError: Unknown sections, keys, names and wrong types, all of them at once.
+        """
+        found = [f"{source}{line_of(text, *where)}: {problem}" for where, problem in list_problems(overrides)]
+        if found:
+            raise PyrovaeError("\n".join(found), hint="pyrovae list shows every name and option", exit_code=2)
+        sections = {section: complete(section, overrides.get(section, {})) for section in SECTIONS}
+        return cls(name, overrides.get("seed", 0), sections)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Returns what a TOML file can hold: options that are None are left out."""
+        return {"seed": self.seed} | {
+            section: {key: value for key, value in chosen.items() if value is not None}
+            for section, chosen in self.sections.items()
+        }
+
+    def chosen(self, section: str) -> dict[str, Any]:
+        """Returns a section's options without the name of its row."""
+        return {key: value for key, value in self.sections[section].items() if key != "name" or section not in CHOICES}
+
+
+def list_problems(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
+    """Returns ((section, key), problem) for everything that is wrong."""
+    found: list[tuple[tuple[str, str], str]] = []
+    for section, given in overrides.items():
+        if section == "seed":
+            if not isinstance(given, int) or isinstance(given, bool) or given < 0:
+                found.append((("", "seed"), f"'seed' should be a whole number, 0 or more, got {given!r}"))
+        elif section not in SECTIONS or not isinstance(given, Mapping):
+            hint = did_you_mean(section, [*SECTIONS, "seed"])
+            found.append(((section, ""), f"unknown section [{section}] ({hint})"))
+    for section in SECTIONS:
+        if isinstance(overrides.get(section, {}), Mapping):
+            wrong = problems(section, overrides.get(section, {}))
+            found += [((section, key), f"[{section}] {problem}") for key, problem in wrong.items()]
+    return found
+
+
+def line_of(text: str, section: str, key: str) -> str:
+    """Returns ``":7"`` where the key stands on line 7 of the text, else nothing.
+
+    Example:
+        >>> line_of("[train]\\nepoch = 3", "train", "epoch")
+        ':2'
+    """
+    inside = "" if not section else None
+    for number, line in enumerate(text.splitlines(), start=1):
+        words = line.split("#")[0].strip()
+        if words.startswith("["):
+            inside = words.strip("[]").strip()
+            if inside == section and not key:
+                return f":{number}"
+        elif inside == section and key and words.split("=")[0].strip() == key:
+            return f":{number}"
+    return ""
+
+
+def read(path: Path, overrides: Sequence[str] = (), *, seed: int | None = None) -> Experiment:
+    """Reads an experiment file, with ``key=value`` overrides on top.
+
+    Args:
+        path: TOML file.
+        overrides: Such as ``train.epochs=3``; values are TOML, words may go unquoted.
+        seed: Replaces the file's.
+
+    Raises:
+        PyrovaeError: The file is missing or no TOML, or says what cannot be.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except FileNotFoundError:
+        raise PyrovaeError(f"no experiment file {path}", hint="pyrovae init NAME writes one", exit_code=2) from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        hint = 'write key = value, words in "quotes"'
+        raise PyrovaeError(f"{path}: not TOML: {error}", hint=hint, exit_code=2) from None
+    except OSError as error:
+        raise PyrovaeError(f"cannot read {path}: {error.strerror}", exit_code=2) from None
+    for override in overrides:
+        merge(content, override)
+    if seed is not None:
+        content["seed"] = seed
+    return Experiment.of(path.stem, content, source=str(path), text=text)
+
+
+def merge(content: dict[str, Any], override: str) -> None:
+    """Writes ``section.key=value`` into the content of a file."""
+    path, equals, value = override.partition("=")
+    *sections, key = path.strip().split(".")
+    if not equals or len(sections) > 1 or (not sections and key != "seed"):
+        raise PyrovaeError(f"--set {override}", hint="write section.key=value, as in train.epochs=3", exit_code=2)
+    try:
+        parsed = tomllib.loads(f"value = {value}")["value"]
+    except tomllib.TOMLDecodeError:
+        parsed = value.strip()
+    target = content.setdefault(sections[0], {}) if sections else content
+    if not isinstance(target, dict):
+        raise PyrovaeError(f"--set {override}: '{sections[0]}' is no section", hint="see pyrovae list", exit_code=2)
+    target[key] = parsed
+
+
+def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
+    """Loads and checks the experiment's data."""
+    source = factory_of("data", experiment.sections["data"])
+    dataset: Dataset = construct(source, experiment.chosen("data"), {"data_dir": data_dir})
+    return dataset
+
+
+def describe(dataset: Dataset) -> dict[str, Any]:
+    """Returns what a VAE must know of its data, and what tells whether two runs used the same ones."""
+    return {
+        "name": dataset.name,
+        "event_shape": list(dataset.event_shape),
+        "classes": list(dataset.classes),
+        "support": dataset.support,
+        "binarize": dataset.binarize,
+        "max_level": dataset.max_level,
+        "sizes": [len(split) for split in dataset],
+        "hashes": dataset.hashes(),
+    }
+
+
+def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Dataset | None = None) -> VAE:
+    """Composes the experiment's VAE, with fresh weights from its seed.
+
+    Args:
+        experiment: What to compose.
+        description: Of the data, see :func:`describe`.
+        dataset: The data, for priors that start from them; not needed where weights are loaded afterwards.
+    """
+    torch.manual_seed(experiment.seed)
+    conditional, classes = experiment.sections["vae"]["conditional"], len(description["classes"])
+    if conditional and not classes:
+        raise PyrovaeError(
+            f"vae.conditional = true, but data set {description['name']} has no labels", hint="set it to false"
+        )
+    context = {
+        "latent_dim": experiment.sections["vae"]["latent_dim"],
+        "event_shape": tuple(description["event_shape"]),
+        "support": description["support"],
+        "classes": classes if conditional else 0,
+    }
+    parts = {
+        part: construct(
+            factory_of(part, experiment.sections[part]),
+            experiment.chosen(part),
+            context | {"network": make_network(experiment, network)},
+        )
+        for part, network in (("likelihood", "decoder"), ("posterior", "encoder"))
+    }
+    context |= {"classes": classes, "posterior": parts["posterior"]}
+    if dataset is not None:
+        index = torch.randperm(len(dataset.train))[:EXAMPLES]
+        context["examples"], context["example_labels"] = dataset.batch(index)
+    prior = construct(factory_of("prior", experiment.sections["prior"]), experiment.chosen("prior"), context)
+    return VAE(prior, **parts)
+
+
+def make_network(experiment: Experiment, section: str) -> Any:
+    return partial(row("networks", experiment.sections[section]["name"]), **experiment.chosen(section))
+
+
+def make_objective(experiment: Experiment) -> Objective:
+    """Returns the experiment's objective."""
+    objective: Objective = factory_of("objective", experiment.sections["objective"])(**experiment.chosen("objective"))
+    return objective
+
+
+def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Evidence:
+    """Trains, judges and draws an experiment, and leaves all of it in a new directory.
+
+    Everything that can be refused is refused before the directory is made.
+
+    Args:
+        experiment: What to do.
+        directory: Where; it must not exist.
+        data_dir: Where data are looked for first.
+    """
+    dataset = make_data(experiment, data_dir)
+    description = describe(dataset)
+    vae, objective = make_vae(experiment, description, dataset), make_objective(experiment)
+    check_combination(vae, dataset)
+    check_sizes(experiment, dataset)
+    runs.create(directory)
+    runs.write_toml(directory / runs.EXPERIMENT, experiment.to_dict())
+    manifest = runs.manifest(experiment.to_dict(), experiment.seed) | {"data": description, "model": facts(vae)}
+    runs.write_json(directory / runs.MANIFEST, manifest)
+    started = monotonic()
+    with runs.appended(directory / runs.METRICS) as write:
+        history = fit(vae, dataset, objective, experiment.seed, write, **experiment.chosen("train"))
+    runs.write_checkpoint(directory / runs.CHECKPOINT, vae.state_dict(), epoch=history.best)
+    runs.write_json(directory / runs.MANIFEST, manifest | {"training_minutes": (monotonic() - started) / 60})
+    evidence = judge(experiment, vae, dataset, directory)
+    draw(vae, dataset, list(history), directory / runs.FIGURES, experiment.seed)
+    return evidence
+
+
+def facts(vae: VAE) -> dict[str, Any]:
+    """Returns what a reader of the manifest wants to know of the model."""
+    count = sum(p.numel() for p in vae.parameters())
+    return {"parameters": count, "pools": vae.pools, "conditional": vae.conditional}
+
+
+def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
+    """Refuses what ``fit`` would refuse, before anything is written."""
+    size, batch_size = len(dataset.train), experiment.sections["train"]["batch_size"]
+    if size < batch_size:
+        raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
+
+
+def judge(experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any) -> Evidence:
+    """Evaluates a VAE and writes its numbers into the run directory."""
+    chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
+    numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
+    runs.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
+    runs.write_json(directory / runs.EVALUATION, numbers)
+    return evidence
+
+
+def load(directory: Path, data_dir: Path | None = None) -> tuple[VAE, Dataset]:
+    """Returns the trained VAE of a run and its data.
+
+    Raises:
+        PyrovaeError: The directory is no run, its checkpoint is damaged, or the data differ from those of the run.
+    """
+    experiment, manifest = read(directory / runs.EXPERIMENT), runs.read_json(directory / runs.MANIFEST)
+    dataset = make_data(experiment, data_dir)
+    if dataset.hashes() != manifest["data"]["hashes"]:
+        raise PyrovaeError(
+            f"data set {dataset.name} differs from the one that {directory} was trained on",
+            hint="give --data-dir the folder that the run used",
+        )
+    return load_vae(directory), dataset
+
+
+def load_vae(directory: Path) -> VAE:
+    """Returns the trained VAE of a run; the data are not needed."""
+    experiment, manifest = read(directory / runs.EXPERIMENT), runs.read_json(directory / runs.MANIFEST)
+    vae = make_vae(experiment, manifest["data"])
+    runs.read_checkpoint(directory / runs.CHECKPOINT, vae)
+    return vae.eval()
+
+
+def history_of(directory: Path) -> History:
+    """Returns the record of a run's training."""
+    return History(runs.read_rows(directory / runs.METRICS))
+
+
+def sample(directory: Path, path: Path, label: str | None = None, *, count: int = 64, seed: int = 0) -> Path:
+    """Draws data from a run's model, all of one class where one is named, and saves them as .png or .npy."""
+    vae, data = load_vae(directory), runs.read_json(directory / runs.MANIFEST)["data"]
+    torch.manual_seed(seed)
+    drawn = vae.sample(count, None if label is None else class_number(label, data["classes"]))
+    if path.suffix == ".npy":
+        runs.write_array(path, drawn.numpy())
+        return path
+    title = "samples of the prior" if label is None else f"samples of pool {label}"
+    span = None if data["support"] == "real" else (0.0, 1.0)
+    return figures.save(figures.image_grid(drawn, title=f"{title}, E[x | z]", span=span), path)
+
+
+def class_number(label: str, classes: Sequence[str]) -> int:
+    """Returns the number of a class given by name or number.
+
+    Example:
+        >>> class_number("coat", ["shirt", "coat"]), class_number("0", ["shirt", "coat"])
+        (1, 0)
+    """
+    if label in classes:
+        return list(classes).index(label)
+    if label.isdecimal() and int(label) < len(classes):
+        return int(label)
+    hint = f"classes: {', '.join(classes)}" if classes else "the data have no classes"
+    raise PyrovaeError(f"unknown class '{label}'", hint=hint)

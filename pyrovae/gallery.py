@@ -1,0 +1,138 @@
+"""Every picture of a run: computes what the figures draw from a trained VAE and its test data, and saves them."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from matplotlib.figure import Figure
+from torch import Tensor
+from tqdm import tqdm
+
+from pyrovae import figures
+from pyrovae.data import Dataset
+from pyrovae.distributions import DiagonalNormalMixture
+from pyrovae.vae import VAE
+
+SHOWN = 64  # samples of the prior
+PAIRS = 20  # reconstructions
+MAPPED = 2000  # codes in the latent map
+STEPS = 9  # of a traversal or an interpolation
+ANCHORS, FRAMES = 6, 60  # of the walk
+RANGE = (0.0, 1.0)  # black and white of data that are not real-valued
+
+
+@torch.no_grad()
+def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folder: Path, seed: int = 0) -> list[Path]:
+    """Draws training curves, reconstructions, samples, pools, map, manifold, traversals, interpolations and a walk.
+
+    Args:
+        vae: The trained VAE.
+        dataset: Its data; only test data are drawn.
+        records: One row per epoch, as in ``metrics.jsonl``.
+        folder: Where the pictures are written.
+        seed: Of the samples.
+
+    Returns:
+        The paths of the pictures, PNGs and one GIF.
+    """
+    x, y = dataset.held_out("test")
+    span = None if dataset.support == "real" else RANGE
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        drawn = list(tqdm(pictures(vae, dataset, x, y, records), desc="figures", unit="figure", disable=None))
+        paths = [figures.save(figure, folder / f"{name}.png") for name, figure in drawn]
+        frames, label = walk(vae, x, y, seed)
+        walked = figures.animate(decode(vae, frames, label), folder / "walk.gif", span=span)
+    return [*paths, walked]
+
+
+def pictures(
+    vae: VAE, dataset: Dataset, x: Tensor, y: Tensor | None, records: Sequence[Mapping[str, Any]]
+) -> Iterator[tuple[str, Figure]]:
+    span = None if dataset.support == "real" else RANGE
+    names = [dataset.classes[int(label)] for label in y[:PAIRS]] if y is not None and dataset.classes else None
+    if records:
+        yield "training", figures.training_curves(records)
+    pairs = vae.reconstruct(x[:PAIRS], label_of(vae, y, slice(PAIRS)))
+    yield "reconstructions", figures.reconstructions(x[:PAIRS], pairs, labels=names, span=span)
+    yield "samples", figures.image_grid(vae.sample(SHOWN), title="samples of the prior, E[x | z]", span=span)
+    if vae.pools or vae.conditional:
+        by_class = {name: vae.sample(10, y=label) for label, name in enumerate(dataset.classes)}
+        yield "pools", figures.pools(by_class, span=span)
+    z = vae.embed(x[:MAPPED], label_of(vae, y, slice(MAPPED)))
+    yield "latent_map", latent_map(vae, dataset, z, None if y is None else y[:MAPPED])
+    start = label_of(vae, y, 0)
+    if z.shape[1] == 2:
+        side = 20
+        plane = as_codes(figures.manifold_points(side), z)
+        yield "manifold", figures.manifold(decode(vae, plane, start), side, side, span=span)
+    yield "traversals", traversals(vae, z, start, span)
+    yield "interpolation", interpolation(vae, x, y, span)
+
+
+def label_of(vae: VAE, y: Tensor | None, rows: Any) -> Tensor | None:
+    """Returns the labels that a conditional VAE reads with some rows; others read none."""
+    return y[rows] if vae.conditional and y is not None else None
+
+
+def decode(vae: VAE, z: Tensor, label: Tensor | None = None) -> Tensor:
+    """Decodes codes of any leading shape, all with one label where the VAE is conditional."""
+    return vae.decode(z, None if label is None else label.expand(z.shape[:-1]))
+
+
+def as_codes(points: Any, z: Tensor) -> Tensor:
+    return torch.as_tensor(points, dtype=z.dtype, device=z.device)
+
+
+def latent_map(vae: VAE, dataset: Dataset, z: Tensor, y: Tensor | None) -> Figure:
+    prior = vae.prior()
+    mixture = isinstance(prior, DiagonalNormalMixture)
+    one_each = vae.pools and mixture and len(prior.loc) == len(dataset.classes)
+    return figures.latent_map(
+        z,
+        y,
+        classes=dataset.classes,
+        component_loc=prior.loc if mixture else torch.zeros(1, z.shape[1]),
+        component_scale=prior.scale if mixture else torch.ones(1, z.shape[1]),
+        component_labels=dataset.classes if one_each else None,
+    )
+
+
+def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
+    """Moves each dimension through the codes' central 98 % around the first test datum, those used most first."""
+    spread = z.std(0)
+    dimensions = spread.argsort(descending=True)[:10]
+    reach = torch.linspace(-2.3, 2.3, STEPS, device=z.device)
+    points = z[0].repeat(len(dimensions), STEPS, 1)
+    for row, d in enumerate(dimensions):
+        points[row, :, d] = z[:, d].mean() + reach * spread[d]
+    moved = reach.round(decimals=2)
+    return figures.traversals(decode(vae, points, label), dimensions=dimensions.tolist(), values=moved, span=span)
+
+
+def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int = 5) -> Figure:
+    """Goes straight from one test datum to another, of another class where there are labels."""
+    ends = torch.arange(2 * rows) if y is None else different(y, rows)
+    z = vae.embed(x[ends], label_of(vae, y, ends)).unflatten(0, (rows, 2))
+    share = torch.linspace(0, 1, STEPS, device=z.device)[:, None]
+    points = z[:, :1] * (1 - share) + z[:, 1:] * share
+    label = label_of(vae, y, ends)
+    labels = None if label is None else label.unflatten(0, (rows, 2))[:, :1].expand(rows, STEPS)
+    originals = x[ends].unflatten(0, (rows, 2))
+    return figures.interpolation(vae.decode(points, labels), originals=originals, span=span)
+
+
+def different(y: Tensor, rows: int) -> Tensor:
+    """Returns rows of data in pairs, each of two different classes where there are two."""
+    firsts = torch.arange(rows)
+    others = [next((i for i in range(rows + first, len(y)) if y[i] != y[first]), rows + first) for first in range(rows)]
+    return torch.stack([firsts, torch.tensor(others)], 1).flatten()
+
+
+def walk(vae: VAE, x: Tensor, y: Tensor | None, seed: int) -> tuple[Tensor, Tensor | None]:
+    """Returns a closed path through the codes of a few test data, of one class where the VAE is conditional."""
+    label = label_of(vae, y, 0)
+    rows = torch.arange(len(x)) if label is None or y is None else torch.where(y == label)[0]
+    anchors = vae.embed(x[rows[:ANCHORS]], label_of(vae, y, rows[:ANCHORS]))
+    return as_codes(figures.walk_path(anchors, steps=FRAMES, seed=seed), anchors), label

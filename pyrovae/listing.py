@@ -1,0 +1,61 @@
+"""What ``pyrovae list`` prints: every row of every table, its first sentence, its options and their defaults."""
+
+import inspect
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.schema import TABLES, Factory, options, type_name
+
+
+def listing(table: str | None, experiments: Mapping[str, Path]) -> str:
+    """Returns one table, or all of them.
+
+    Raises:
+        PyrovaeError: There is no such table.
+    """
+    if table is not None and table not in (*TABLES, "experiments"):
+        raise PyrovaeError(f"unknown table '{table}'", hint=did_you_mean(table, [*TABLES, "experiments"]), exit_code=2)
+    blocks = [block(name) for name in TABLES if table in (None, name)]
+    if table in (None, "experiments"):
+        blocks.append("\n".join(["experiments", *(f"  {name}" for name in experiments)]))
+    return "\n\n".join(blocks)
+
+
+def block(table: str) -> str:
+    return "\n".join([table, *(entry(name, factory) for name, factory in TABLES[table].items())])
+
+
+def entry(name: str, factory: Factory) -> str:
+    """Returns a row: name, what it is, and a line per option.
+
+    Example:
+        >>> from pyrovae.networks import MLP
+        >>> print(entry("mlp", MLP))
+          mlp: Multilayer perceptron on the flattened datum.
+              hidden = [400, 400]  (list of int)
+              activation = "relu"  ('relu' or 'tanh' or 'softplus' or 'silu')
+    """
+    lines = [
+        f"      {key} = {value(option.default)}  ({type_name(option.hint)})" for key, option in options(factory).items()
+    ]
+    return "\n".join([f"  {name}: {summary(factory)}", *lines])
+
+
+def summary(factory: Factory) -> str:
+    """Returns the first sentence of a docstring on one line."""
+    return " ".join((inspect.getdoc(factory) or "").split("\n\n")[0].split())
+
+
+def value(default: Any) -> str:
+    """Writes a default as TOML does, and says where there is none."""
+    if default is None:
+        return "unset"
+    if default is inspect.Parameter.empty:
+        return "required"
+    if isinstance(default, bool):
+        return str(default).lower()
+    if isinstance(default, str):
+        return f'"{default}"'
+    return str(list(default) if isinstance(default, tuple) else default)
