@@ -45,7 +45,9 @@ def report(error: Exception) -> int:
     message = str(error) if known else f"{type(error).__name__}: {error}"
     for line in message.splitlines() or [message]:
         click.echo(f"Error: {line}", err=True)
-    hint = error.hint if isinstance(error, PyrovaeError) else "this is not your mistake: --debug shows where it happened"
+    hint = (
+        error.hint if isinstance(error, PyrovaeError) else "this is not your mistake: --debug shows where it happened"
+    )
     if hint:
         click.echo(f"Hint: {hint}", err=True)
     return error.exit_code if isinstance(error, PyrovaeError) else 1
@@ -155,7 +157,7 @@ def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
 
     directory = runs.find(runs_dir, run)
     vae, dataset = experiment.load(directory, data_dir)
-    for path in gallery.draw(vae, dataset, experiment.history_of(directory), directory / runs.FIGURES):
+    for path in gallery.draw(vae, dataset, list(experiment.history_of(directory)), directory / runs.FIGURES):
         click.echo(path)
 
 
@@ -190,7 +192,9 @@ def info(*, name: str, data_dir: Path | None) -> None:
     """Print sizes, classes, support and hashes of the data set NAME, or of an .npy or .npz file."""
     from pyrovae.schema import row
 
-    chosen = row("data", "array")(data_dir, path=name) if name.endswith((".npy", ".npz")) else row("data", name)(data_dir)
+    chosen = (
+        row("data", "array")(data_dir, path=name) if name.endswith((".npy", ".npz")) else row("data", name)(data_dir)
+    )
     click.echo(chosen.summary())
 
 

@@ -109,7 +109,7 @@ def traces(model: Program, guide: Program, *batch: Any, particles: int = 1) -> t
     return traced(poutine.replay(model, trace=guide_trace)), guide_trace
 
 
-def random_sites(trace: Trace) -> dict[str, dict[str, Any]]:
+def random_sites(trace: Trace) -> dict[str, Any]:
     """Returns the trace's sample sites without the plates, which Pyro records as sample sites too."""
     return {
         name: site for name, site in trace.nodes.items() if site["type"] == "sample" and not site_is_subsample(site)

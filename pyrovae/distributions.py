@@ -6,7 +6,7 @@ Notation: a mixture of K components over z in R^D is :math:`p(z) = \sum_k w_k\, 
 
 import copy
 import math
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro.distributions import Categorical, Independent, Normal, TorchDistribution
@@ -57,7 +57,7 @@ class Mixture(TorchDistribution):
         torch.Size([5])
     """
 
-    arg_constraints = {"log_weights": constraints.independent(constraints.real, 1)}
+    arg_constraints: ClassVar = {"log_weights": constraints.independent(constraints.real, 1)}
 
     def __init__(self, logits: Tensor, components: TorchDistribution, *, validate_args: bool | None = None) -> None:
         self.log_weights = logits - logits.logsumexp(-1, keepdim=True)
@@ -65,20 +65,20 @@ class Mixture(TorchDistribution):
         super().__init__(logits.shape[:-1], components.event_shape, validate_args=validate_args)
 
     @property
-    def support(self) -> constraints.Constraint:  # type: ignore[override]
+    def support(self) -> constraints.Constraint | None:
         return self.components.support
 
     @property
     def mean(self) -> Tensor:
         return (self.log_weights.exp().unsqueeze(-1) * self.components.mean).sum(-2)
 
-    def expand(self, batch_shape: torch.Size, _instance: "Mixture | None" = None) -> "Mixture":
+    def expand(self, batch_shape: Any, _instance: Any = None) -> "Mixture":
         new = copy.copy(self)
         new._batch_shape = torch.Size(batch_shape)
         new.log_weights = self.log_weights.expand(*batch_shape, -1)
         return new
 
-    def sample(self, sample_shape: torch.Size = torch.Size()) -> Tensor:
+    def sample(self, sample_shape: Any = ()) -> Tensor:
         with torch.no_grad():
             index = Categorical(logits=self.log_weights).sample(sample_shape)
             return self._draw(index)
@@ -135,9 +135,7 @@ class DiagonalNormalMixture(Mixture):
     def _joint(self, value: Tensor) -> Tensor:
         wide = torch.float32 if value.device.type == "mps" else torch.float64
         centre = self.loc.mean(0).detach()
-        value, loc, precision = (
-            t.to(wide) for t in (value - centre, self.loc - centre, self.scale.pow(-2))
-        )
+        value, loc, precision = (t.to(wide) for t in (value - centre, self.loc - centre, self.scale.pow(-2)))
         pull = loc * precision
         square = value.square() @ precision.T - 2 * (value @ pull.T) + (loc * pull).sum(-1)
         norm = self.scale.log().sum(-1) + 0.5 * math.log(2 * math.pi) * loc.shape[-1]

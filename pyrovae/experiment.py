@@ -1,11 +1,11 @@
 """An experiment is a file of overrides; running it leaves a directory that says what was done and what came out.
 
-    experiment.toml    every option, defaults included
-    manifest.json      versions, machine, seed, threads, hashes of configuration and data
-    metrics.jsonl      one row an epoch
-    checkpoint.pt      the best weights: tensors and plain values only
-    evaluation.json    the numbers; log_marginal.npy the estimate per test datum
-    figures/           the pictures
+experiment.toml    every option, defaults included
+manifest.json      versions, machine, seed, threads, hashes of configuration and data
+metrics.jsonl      one row an epoch
+checkpoint.pt      the best weights: tensors and plain values only
+evaluation.json    the numbers; log_marginal.npy the estimate per test datum
+figures/           the pictures
 """
 
 import tomllib

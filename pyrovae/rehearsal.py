@@ -1,4 +1,4 @@
-"""The dry run: everything that ``run`` would refuse is refused, three real steps are taken and timed, nothing is kept."""
+"""The dry run: what ``run`` would refuse is refused, a few real steps are taken and timed, and nothing is kept."""
 
 import math
 import resource

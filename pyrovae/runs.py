@@ -1,4 +1,4 @@
-"""Run directories: names that cannot leave their folder, files that are whole or not there, checkpoints without code."""
+"""Run directories: names that cannot leave their folder, files that are whole or absent, checkpoints without code."""
 
 import hashlib
 import io
@@ -146,7 +146,9 @@ def checkpoint_content(path: Path) -> dict[str, Any]:
         raise
     except Exception as error:  # torch, zipfile and pickle raise a dozen kinds for a file that is not theirs
         reason = type(error).__name__
-        raise PyrovaeError(f"refusing to load {path}: not a checkpoint ({reason})", hint="train the run again") from None
+        raise PyrovaeError(
+            f"refusing to load {path}: not a checkpoint ({reason})", hint="train the run again"
+        ) from None
     if not isinstance(content, dict) or "format_version" not in content:
         raise PyrovaeError(f"refusing to load {path}: not a pyrovae checkpoint", hint="train the run again")
     if content["format_version"] > FORMAT:

@@ -1,4 +1,4 @@
-"""What an experiment file may say, read from the constructors: a keyword-only parameter is a key, its annotation a type.
+"""What an experiment file may say, read from the constructors: a keyword-only parameter is a key.
 
 Positional parameters are what the composition supplies (the latent dimension, the data's shape); nothing is written
 down twice, so a new row of a table is configurable, listed and checked without another edit.

@@ -8,7 +8,7 @@ What labels y mean, once and for all:
 * Parts that do not read labels ignore them.
 """
 
-from typing import Any
+from typing import Any, cast
 
 import pyro
 import torch
@@ -39,24 +39,29 @@ class VAE(PyroModule):
         torch.Size([5, 1, 8, 8])
     """
 
+    # Any module that keeps the contract will do; typed as such, every attribute would be "Tensor or Module".
+    prior: Any
+    likelihood: Any
+    posterior: Any
+
     def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module) -> None:
         super().__init__()
         self.prior = prior
         self.likelihood = likelihood
         self.posterior = posterior
-        check_classes(prior.classes, likelihood.classes, posterior.classes)
+        check_classes(self.prior.classes, self.likelihood.classes, self.posterior.classes)
         if self.conditional and self.pools:
-            prior.freeze_weights()  # y is not scored, so nothing could train them
+            self.prior.freeze_weights()  # y is not scored, so nothing could train them
 
     @property
     def conditional(self) -> bool:
         """Whether likelihood and posterior read labels."""
-        return self.likelihood.classes > 0
+        return bool(self.likelihood.classes)
 
     @property
     def pools(self) -> bool:
         """Whether the prior reads labels."""
-        return self.prior.classes > 0
+        return bool(self.prior.classes)
 
     @pyro_method
     def model(self, x: Tensor | None = None, y: Tensor | None = None, size: int | None = None) -> Tensor:
@@ -65,13 +70,13 @@ class VAE(PyroModule):
             if self.pools and not self.conditional and y is not None:
                 y = pyro.sample("y", self.prior.labels(), obs=y)
             z = pyro.sample("z", self.prior(y))
-            return pyro.sample("x", self.likelihood(z, y), obs=x)
+            return cast(Tensor, pyro.sample("x", self.likelihood(z, y), obs=x))
 
     @pyro_method
     def guide(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Draws z ~ q(z | x)."""
         with pyro.plate("data", rows(x, y)):
-            return pyro.sample("z", self.posterior(x, y))
+            return cast(Tensor, pyro.sample("z", self.posterior(x, y)))
 
     def quantity(self, y: Tensor | None = None) -> str:
         """Names what the programs bound when they are given these labels.

@@ -47,18 +47,21 @@ def test_a_leading_shape_is_only_a_shape(name: str, shape: tuple[int, ...]) -> N
         torch.testing.assert_close(network(x, y), one_by_one, rtol=1e-9, atol=1e-9)
 
 
+def reads_neighbours(network: nn.Module, x: Tensor) -> bool:
+    """Tells whether the output of the first datum has a gradient in another one."""
+    x = x.clone().requires_grad_()
+    network(x)[0].square().sum().backward()
+    assert x.grad is not None and x.grad[0].any()
+    return bool(x.grad[1:].any())
+
+
 @EVERY
 def test_a_datum_does_not_depend_on_its_neighbours(name: str, shape: tuple[int, ...]) -> None:
-    for network, start in pair(name, shape):
-        x = draw(4, *start)
-        jacobian = torch.autograd.functional.jacobian(lambda v, net=network, rest=x: net(torch.cat([v, rest[1:]])), x[:1])
-        assert jacobian[0].any() and not jacobian[1:].any()
+    assert not any(reads_neighbours(network, draw(4, *start)) for network, start in pair(name, shape))
 
 
 def test_batch_norm_would_fail_that_law() -> None:
-    x = draw(4, 5)
-    jacobian = torch.autograd.functional.jacobian(nn.BatchNorm1d(5).double(), x)
-    assert jacobian[1:, :, 0].any()
+    assert reads_neighbours(nn.BatchNorm1d(5).double(), draw(4, 5))
 
 
 @EVERY
@@ -66,8 +69,8 @@ def test_batch_norm_would_fail_that_law() -> None:
 def test_labels_change_the_output_only_where_there_are_classes(name: str, shape: tuple[int, ...], classes: int) -> None:
     for network, start in pair(name, shape, classes):
         x = draw(*start).expand(3, *start)
-        distinct = network(x, torch.arange(3)).flatten(1).unique(dim=0)
-        assert len(distinct) == max(classes, 1)
+        distinct = network(x, torch.arange(3)).flatten(1)
+        assert len(distinct.round(decimals=9).unique(dim=0)) == max(classes, 1)
 
 
 @EVERY

@@ -25,7 +25,10 @@ def refused(spec: ScheduleSpec) -> PyrovaeError:
     [
         ({"schedule": "constant", "steps": 4}, {0: 1, 3: 1, 9: 1}),
         ({"schedule": "linear", "steps": 4}, {0: 0, 1: 0.25, 3: 0.75, 4: 1, 99: 1}),
-        ({"schedule": "cyclical", "steps": 40, "cycles": 2}, {0: 0, 5: 0.5, 10: 1, 19: 1, 20: 0, 25: 0.5, 40: 1, 99: 1}),
+        (
+            {"schedule": "cyclical", "steps": 40, "cycles": 2},
+            {0: 0, 5: 0.5, 10: 1, 19: 1, 20: 0, 25: 0.5, 40: 1, 99: 1},
+        ),
         ({"schedule": "cyclical", "steps": 40, "cycles": 1, "rise": 1.0}, {0: 0, 10: 0.25, 39: 0.975, 40: 1}),
         ({"schedule": "cosine", "steps": 4}, {0: 1, 1: (1 + math.sqrt(0.5)) / 2, 2: 0.5, 4: 0, 99: 0}),
         ({"schedule": "step", "steps": 30}, {0: 1, 9: 1, 10: 0.1, 19: 0.1, 20: 0.01, 30: 0.01, 99: 0.01}),

@@ -29,9 +29,7 @@ def distortion(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int =
 
 
 @torch.no_grad()
-def averaged(
-    read: Callable[[Densities], Tensor], vae: VAE, x: Tensor, y: Tensor | None, particles: int = 1
-) -> Tensor:
+def averaged(read: Callable[[Densities], Tensor], vae: VAE, x: Tensor, y: Tensor | None, particles: int = 1) -> Tensor:
     """Returns what is read of shape ``(particles, n)`` from the densities, averaged over particles."""
     with pyro.get_param_store().scope():
         return torch.cat(

@@ -1,8 +1,8 @@
 """Pictures of a trained VAE, drawn from arrays alone.
 
-Every function takes numpy arrays or torch tensors that someone else computed and returns a `matplotlib.figure.Figure`: nothing
-here trains, loads a model or opens a window, and nothing global changes. Prior samples need no function of their own, they are
-an `image_grid` with a title.
+Every function takes numpy arrays or torch tensors that someone else computed and returns a `matplotlib.figure.Figure`:
+nothing here trains, loads a model or opens a window, and nothing global changes. Prior samples need no function of
+their own, they are an `image_grid` with a title.
 
 - `training_curves`: what happened during training;
 - `image_grid`, `reconstructions`, `pools`: data, data beside their reconstructions, data by class;

@@ -23,8 +23,9 @@ SMALLEST = 128  # pixels: below this a browser shows a stamp
 def walk_path(z: ArrayLike, *, steps: int, seed: int) -> Array:
     """Returns a smooth closed path that visits every latent point once, `(steps, D)`.
 
-    A periodic cubic spline runs through the points in an order drawn with `seed`; each stretch gets the same number of steps, up to
-    one. The first point is not repeated at the end: the step after the last one leads back to it, so that a loop does not stutter.
+    A periodic cubic spline runs through the points in an order drawn with `seed`; each stretch gets the same number of
+    steps, up to one. The first point is not repeated at the end: the step after the last one leads back to it, so that
+    a loop does not stutter.
 
     Args:
         z: Points to visit, `(n, D)`; all are on the path.

@@ -27,10 +27,12 @@ FEW = 30  # epochs up to which every one gets a dot; a single epoch would be inv
 def training_curves(records: Sequence[Mapping[str, float]], *, best_epoch: int | None = None) -> Figure:
     """Draws loss, rate and distortion, beta and learning rate over epochs.
 
-    Read: validation loss that rises while train loss falls is overfitting; a rate that stays at zero is posterior collapse.
+    Read: validation loss that rises while train loss falls is overfitting; a rate that stays at zero is posterior
+    collapse.
 
     Args:
-        records: One mapping per epoch with any of `epoch`, `train_loss`, `validation_loss`, `rate`, `distortion`, `beta`,
+        records: One mapping per epoch with any of `epoch`, `train_loss`, `validation_loss`, `rate`, `distortion`,
+        `beta`,
             `learning_rate`; what is missing or not finite is left out.
         best_epoch: The epoch to mark; by default that of the lowest validation loss.
 

@@ -1,4 +1,5 @@
-"""What the decoder makes of chosen latent points: a plane of them, one dimension at a time, or the way between two data.
+"""What the decoder makes of chosen latent points: a plane of them, one dimension at a time, or the way between two
+data.
 
 The points are chosen here or by the caller, decoded by the caller, and drawn here:
 

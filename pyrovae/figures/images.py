@@ -9,8 +9,8 @@ A datum of any event shape becomes one picture, so that every figure works for e
 | `(D,)` | a strip of D bars that rise (or hang) from zero |
 | `(C, H, W)`, other C | the C channels side by side, grey |
 
-Brightness is comparable within a figure and between figures of unit data: the range of values shown is [0, 1] ([0, 255] for
-bytes), widened only as far as the data demand, and one for all pictures of a figure.
+Brightness is comparable within a figure and between figures of unit data: the range of values shown is [0, 1] ([0,
+255] for bytes), widened only as far as the data demand, and one for all pictures of a figure.
 """
 
 import numpy as np

@@ -51,8 +51,9 @@ def latent_map(
 ) -> Figure:
     """Draws latent points coloured by class, and the components of a mixture prior as 2-sigma ellipses.
 
-    Read: classes that part are classes the code tells apart; an ellipse without points is prior mass no datum uses; points without
-    an ellipse are data the prior does not generate. One dimension is drawn as histograms, more than two by principal components.
+    Read: classes that part are classes the code tells apart; an ellipse without points is prior mass no datum uses;
+    points without an ellipse are data the prior does not generate. One dimension is drawn as histograms, more than two
+    by principal components.
 
     Args:
         z: Latent points, `(n, D)`.
@@ -60,7 +61,8 @@ def latent_map(
         classes: The names of the classes; by default the numbers in `y`.
         component_loc: The means of the prior's components, `(K, D)`.
         component_scale: Their standard deviations, `(K, D)`; without them only the means are marked.
-        component_labels: K names written at the means (of up to 40 components); one that names a class takes its colour.
+        component_labels: K names written at the means (of up to 40 components); one that names a class takes its
+        colour.
 
     Example:
         >>> figure = latent_map(np.random.default_rng(0).normal(size=(50, 5)), component_loc=np.zeros((3, 5)))

@@ -1,6 +1,7 @@
 """From many data to cells on one page: the common ground of all figures made of pictures.
 
-One axes holds all pictures, each at its own place: a grid of hundreds of axes takes seconds to lay out, a grid of pictures does not.
+One axes holds all pictures, each at its own place: a grid of hundreds of axes takes seconds to lay out, a grid of
+pictures does not.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +24,8 @@ LABEL_POINTS = 7
 
 @dataclass(frozen=True)
 class Cells:
-    """Where cells lie, in units of their side: `height` and `width` of one, and `room` above each of the `labelled` rows."""
+    """Where cells lie, in units of their side: `height` and `width` of one, and `room` above each of the `labelled`
+    rows."""
 
     height: float
     width: float

@@ -1,9 +1,9 @@
 r"""From latent space to paper.
 
-More than two dimensions are shown through a linear map, :math:`z \mapsto A (z - c)`, with A the first two principal directions of
-the data. Data and components go through the same map, so a component :math:`N(m, \mathrm{diag}(s^2))` is drawn as what it is on
-that plane: :math:`N(A (m - c), A \, \mathrm{diag}(s^2) A^\top)`. What sticks out of the plane is not seen; the names of the axes
-say how much of the variance is in it.
+More than two dimensions are shown through a linear map, :math:`z \mapsto A (z - c)`, with A the first two principal
+directions of the data. Data and components go through the same map, so a component :math:`N(m, \mathrm{diag}(s^2))` is
+drawn as what it is on that plane: :math:`N(A (m - c), A \, \mathrm{diag}(s^2) A^\top)`. What sticks out of the plane
+is not seen; the names of the axes say how much of the variance is in it.
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,8 @@ class Plane:
         return (z - self.centre) @ self.matrix.T
 
     def covariance(self, scale: Array) -> Array:
-        """Returns the covariance on paper of independent coordinates with standard deviations `scale`, `(D,)` -> `(2, 2)`."""
+        """Returns the covariance on paper of independent coordinates with standard deviations `scale`, `(D,)` -> `(2,
+        2)`."""
         return (self.matrix * scale**2) @ self.matrix.T
 
 

@@ -1,6 +1,7 @@
 """Files that are whole or absent: written under a temporary name in the same folder, then renamed.
 
-A reader (or a run that is resumed after a crash) never meets half a picture, because `os.replace` within one folder is atomic.
+A reader (or a run that is resumed after a crash) never meets half a picture, because `os.replace` within one folder is
+atomic.
 """
 
 import os

@@ -1,7 +1,7 @@
 """One look for all figures, applied around each drawing function and undone after it.
 
-`RC` goes into `matplotlib.rc_context`, used as a decorator: the artists take fonts and colours when they are made, and whatever
-style the user has set globally is back when the function returns.
+`RC` goes into `matplotlib.rc_context`, used as a decorator: the artists take fonts and colours when they are made, and
+whatever style the user has set globally is back when the function returns.
 """
 
 from typing import Any, NamedTuple

@@ -1,4 +1,4 @@
-"""Networks: plain modules that map one datum to one datum, ``(..., *in_shape) -> (..., *out_shape)``, any leading shape.
+"""Networks: plain modules that map one datum to one datum, ``(..., *in_shape) -> (..., *out_shape)``.
 
 A part asks for its network as a callable ``network(in_shape, out_shape, classes)``, so that nobody computes sizes by
 hand. Networks normalise nothing over the batch: a datum's output must not depend on its neighbours.

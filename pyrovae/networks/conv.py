@@ -1,4 +1,4 @@
-"""Convolutional encoder and decoder for images of any height and width, ``(height, width)`` or ``(..., height, width)``.
+"""Convolutional encoder and decoder for images ``(..., height, width)`` of any height and width.
 
 Each level halves the picture, rounding up. The decoder walks the same sizes back and interpolates to each exactly, so
 79 x 79 needs no padding by hand, and resize-then-convolve leaves no checkerboard (Odena, Dumoulin and Olah, 2016).
@@ -94,6 +94,7 @@ class ConvDecoder(nn.Module):
         super().__init__()
         self.in_shape, self.out_shape, self.classes = tuple(in_shape), tuple(out_shape), classes
         self.sizes = halved(out_shape[-2:], len(channels))[::-1]
+        self.channels = channels[-1]
         widths = [*channels[::-1], channels[0]]
         self.hidden = nn.Linear(prod(in_shape) + classes, hidden)
         self.spread = nn.Linear(hidden, widths[0] * prod(self.sizes[0]))
@@ -103,7 +104,7 @@ class ConvDecoder(nn.Module):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         flat = append_label(z, y, self.classes, event_dim=1)
         batch = flat.shape[:-1]
-        image = silu(self.spread(silu(self.hidden(flat)))).reshape(-1, self.levels[0].in_channels, *self.sizes[0])
+        image = silu(self.spread(silu(self.hidden(flat)))).reshape(-1, self.channels, *self.sizes[0])
         for level, size in zip(self.levels, self.sizes[1:], strict=True):
             image = silu(level(interpolate(image, size=size)))
         out: Tensor = self.out(image)

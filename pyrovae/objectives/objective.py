@@ -21,7 +21,7 @@ class Objective(infer.ELBO):
 
     Args:
         particles: Draws of z per datum.
-        beta: Weight of log q(z | x) - log p(z), a number or a schedule (Higgins et al., 2017); it never touches log p(y).
+        beta: Weight of log q(z | x) - log p(z), a number or a schedule; never of log p(y) (Higgins et al., 2017).
 
     Raises:
         PyrovaeError: Fewer than one particle.

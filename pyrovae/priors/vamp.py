@@ -59,7 +59,9 @@ class Vamp(MixturePrior):
         self.real = support == "real"
         group = torch.arange(pseudo_inputs) * max(classes, 1) // pseudo_inputs
         if examples is None:
-            examples = torch.randn(pseudo_inputs, *event_shape) if self.real else torch.rand(pseudo_inputs, *event_shape)
+            examples = (
+                torch.randn(pseudo_inputs, *event_shape) if self.real else torch.rand(pseudo_inputs, *event_shape)
+            )
         else:
             rows = choose(len(examples), pseudo_inputs, example_labels if labels else None, group)
             group = group if example_labels is None else example_labels[rows]
@@ -82,7 +84,8 @@ def choose(rows: int, size: int, labels: Tensor | None, group: Tensor) -> Tensor
         if rows < size:
             raise PyrovaeError(f"{size} pseudo-inputs from {rows} data", hint=f"set prior.pseudo_inputs <= {rows}")
         return torch.randperm(rows)[:size]
-    return torch.cat([chosen_of_class(labels, int(y), int(n)) for y, n in zip(*group.unique(return_counts=True), strict=True)])
+    groups = zip(*group.unique(return_counts=True), strict=True)
+    return torch.cat([chosen_of_class(labels, int(y), int(n)) for y, n in groups])
 
 
 def chosen_of_class(labels: Tensor, y: int, size: int) -> Tensor:

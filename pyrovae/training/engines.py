@@ -17,9 +17,11 @@ from pyrovae.schedules import Schedule
 from pyrovae.vae import VAE
 
 Step = Callable[..., float]
+# Ours or Pyro's: all have `loss` and `loss_and_grads`, which their common base class does not declare.
+AnyObjective = Any
 
 
-def eager(vae: VAE, objective: infer.ELBO, learning_rate: Schedule, clip: float | None) -> Step:
+def eager(vae: VAE, objective: AnyObjective, learning_rate: Schedule, clip: float | None) -> Step:
     """Returns a step of torch's Adam; the norm of the gradient per datum is clipped at ``clip``."""
     parameters = [p for p in vae.parameters() if p.requires_grad]
     optimizer = torch.optim.Adam(parameters, lr=1.0)
@@ -38,11 +40,11 @@ def eager(vae: VAE, objective: infer.ELBO, learning_rate: Schedule, clip: float 
     return step
 
 
-def svi(vae: VAE, objective: infer.ELBO, learning_rate: Schedule, clip: float | None) -> Step:
+def svi(vae: VAE, objective: AnyObjective, learning_rate: Schedule, clip: float | None) -> Step:
     """Returns ``pyro.infer.SVI(...).step``."""
     if clip is not None:
         raise PyrovaeError("train.clip with train.engine = 'svi'", hint="Pyro clips per parameter: use engine 'eager'")
-    optimizer = pyro.optim.LambdaLR(
+    optimizer = pyro.optim.LambdaLR(  # type: ignore[attr-defined]  # made from torch's at import
         {"optimizer": torch.optim.Adam, "optim_args": {"lr": 1.0}, "lr_lambda": learning_rate}
     )
     inference = infer.SVI(vae.model, vae.guide, optimizer, loss=objective)
@@ -61,4 +63,4 @@ def check_finite(loss: float) -> None:
         raise PyrovaeError(f"loss became {loss}", hint="lower train.learning_rate, or set train.clip = 10.0")
 
 
-ENGINES: dict[str, Callable[[VAE, infer.ELBO, Schedule, float | None], Step]] = {"eager": eager, "svi": svi}
+ENGINES: dict[str, Callable[[VAE, AnyObjective, Schedule, float | None], Step]] = {"eager": eager, "svi": svi}

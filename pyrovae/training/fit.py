@@ -5,12 +5,11 @@ import math
 import sys
 from collections.abc import Callable, Iterator
 from time import monotonic
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import numpy as np
 import pyro
 import torch
-from pyro import infer
 from torch import Tensor
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from tqdm import tqdm
@@ -22,7 +21,7 @@ from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import batches
 from pyrovae.objectives import Objective
 from pyrovae.schedules import ScheduleSpec, make_schedule
-from pyrovae.training.engines import ENGINES
+from pyrovae.training.engines import ENGINES, AnyObjective
 from pyrovae.training.history import History, Record
 from pyrovae.vae import VAE
 
@@ -32,7 +31,7 @@ CHUNK = 1000  # validation data at once
 def fit(
     vae: VAE,
     dataset: Dataset,
-    objective: infer.ELBO,
+    objective: AnyObjective,
     seed: int = 0,
     on_epoch: Callable[[Record], None] | None = None,
     *,
@@ -47,8 +46,8 @@ def fit(
     """Trains a VAE and leaves it with the weights of the epoch that was best on validation data.
 
     Selection and early stopping read the bound at beta = 1, from the first epoch at which the schedule of beta has
-    ended; if it never ends, the last weights stay and a warning is printed. Progress is a bar on a terminal, one line an
-    epoch elsewhere. Pyro's parameter store is left as it was.
+    ended; if it never ends, the last weights stay and a warning is printed. Progress is a bar on a terminal, one line
+    an epoch elsewhere. Pyro's parameter store is left as it was.
 
     Args:
         vae: The VAE; its parameters are changed.
@@ -75,7 +74,7 @@ def fit(
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
     torch.manual_seed(seed)
     averaged = None if ema is None else AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(ema))
-    judged: VAE = vae if averaged is None else averaged.module
+    judged = vae if averaged is None else cast(VAE, averaged.module)
     history, selection, started, count = History(), Selection(getattr(objective, "warmup", 0), patience), monotonic(), 0
     with pyro.get_param_store().scope():
         step = ENGINES[engine](vae, objective, rate_at, clip)
@@ -118,7 +117,8 @@ class Selection:
 
     def __init__(self, warmup: int, patience: int | None) -> None:
         self.warmup, self.patience = warmup, patience
-        self.best, self.epoch, self.weights = math.inf, 0, None
+        self.best, self.epoch = math.inf, 0
+        self.weights: dict[str, Tensor] = {}
 
     def stops(self, record: Record, vae: VAE) -> bool:
         """Takes notice of an epoch; returns whether training should stop after it."""
@@ -147,7 +147,7 @@ def present(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
 
 
 @torch.no_grad()
-def validate(vae: VAE, dataset: Dataset, objective: infer.ELBO, seed: int) -> Record:
+def validate(vae: VAE, dataset: Dataset, objective: AnyObjective, seed: int) -> Record:
     """Returns minus the bound at beta = 1, rate and distortion of the validation data, by the same noise every time."""
     vae.eval()
     sums = torch.zeros(3, dtype=torch.float64)
@@ -162,10 +162,10 @@ def validate(vae: VAE, dataset: Dataset, objective: infer.ELBO, seed: int) -> Re
     return dict(zip(names, (sums / len(dataset.validation)).tolist(), strict=True))
 
 
-def minus_bound(objective: infer.ELBO, vae: VAE, *batch: Any) -> float:
+def minus_bound(objective: AnyObjective, vae: VAE, *batch: Any) -> float:
     if isinstance(objective, Objective):
         return -objective.per_datum(vae.model, vae.guide, *batch, beta=1.0).sum().item()
-    return objective.loss(vae.model, vae.guide, *batch)
+    return float(objective.loss(vae.model, vae.guide, *batch))
 
 
 def show(bar: "tqdm[int]", record: Record) -> None:

@@ -1,0 +1,33 @@
+# Two commands for a new user: `make demo` and `make test`. Both make .venv first where it is missing.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test test-slow lint format types clean
+
+.venv/installed: pyproject.toml
+	test -d .venv || $(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	touch $@
+
+demo: .venv/installed
+	$(BIN)/pyrovae run digits-gaussian-mixture
+
+test: .venv/installed
+	$(BIN)/python -m pytest -m "not slow" pyrovae tests
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow tests
+
+lint: .venv/installed
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+format: .venv/installed
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+types: .venv/installed
+	$(BIN)/mypy pyrovae
+
+clean:
+	rm -rf .venv

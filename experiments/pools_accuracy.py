@@ -1,0 +1,90 @@
+"""Does pool 3 draw threes? An independent classifier reads samples of each class pool of a trained run.
+
+    python experiments/pools_accuracy.py runs/mnist-gaussian-mixture --data-dir DATA
+
+The classifier is a small convolutional network that sees real training images only, grey as they are, and nothing of
+the VAE. Its accuracy on real test images is printed first: what it cannot read there it cannot judge here. Samples are
+E[x | z] with z drawn from the pool at temperature 1. Errors are binomial standard errors.
+"""
+
+import json
+from math import sqrt
+from pathlib import Path
+
+import click
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+from tqdm import tqdm
+
+from pyrovae import runs
+from pyrovae.data import DATA, Dataset
+from pyrovae.experiment import load_vae
+
+
+def make_classifier() -> nn.Sequential:
+    return nn.Sequential(
+        *(nn.Conv2d(1, 16, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Conv2d(16, 32, 3, padding=1), nn.ReLU(), nn.MaxPool2d(2)),
+        *(nn.Flatten(), nn.Dropout(0.3), nn.LazyLinear(128), nn.ReLU(), nn.LazyLinear(10)),
+    )
+
+
+def train_classifier(data: Dataset, *, epochs: int, seed: int) -> nn.Sequential:
+    torch.manual_seed(seed)
+    classifier = make_classifier()
+    classifier(data.batch(torch.arange(2))[0])  # fixes the lazy layers' sizes
+    optimizer = torch.optim.Adam(classifier.parameters(), lr=2e-3)
+    steps = epochs * (len(data.train) // 100)
+    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, steps)
+    for step in tqdm(range(steps), desc="classifier", disable=None):
+        if step % (steps // epochs) == 0:
+            order = torch.randperm(len(data.train))
+        x, y = data.batch(order[step % (steps // epochs) * 100 :][:100])
+        optimizer.zero_grad()
+        cross_entropy(classifier(x), y).backward()
+        optimizer.step()
+        schedule.step()
+    return classifier.eval()
+
+
+@torch.no_grad()
+def read(classifier: nn.Sequential, x: Tensor) -> Tensor:
+    return torch.cat([classifier(chunk).argmax(1) for chunk in x.split(1000)])
+
+
+def share(correct: Tensor) -> tuple[float, float]:
+    """Returns the share of hits and its binomial standard error."""
+    p = correct.double().mean().item()
+    return p, sqrt(p * (1 - p) / len(correct))
+
+
+@click.command()
+@click.argument("run", type=click.Path(exists=True, path_type=Path))
+@click.option("--data-dir", type=click.Path(path_type=Path))
+@click.option("--count", default=100, show_default=True, help="Draws of each pool.")
+@click.option("--epochs", default=4, show_default=True, help="Of the classifier.")
+@click.option("--seed", default=0, show_default=True, help="Of classifier and draws.")
+@click.option("--save", type=click.Path(path_type=Path), help="Write the numbers to this JSON file.")
+def main(*, run: Path, data_dir: Path | None, count: int, epochs: int, seed: int, save: Path | None) -> None:
+    """Judge the class pools of RUN."""
+    name = runs.read_json(run / runs.MANIFEST)["data"]["name"]
+    grey = DATA[name](data_dir, binarize="none")
+    classifier = train_classifier(grey, epochs=epochs, seed=seed)
+    x, y = grey.held_out("test")
+    real, error = share(read(classifier, x) == y)
+    click.echo(f"classifier on {len(x):,} real test images: {real:.2%} ± {error:.2%}")
+    vae = load_vae(run)
+    torch.manual_seed(seed)
+    hits = {label: read(classifier, vae.sample(count, y=int(label))) == int(label) for label in grey.classes}
+    together, error = share(torch.cat(list(hits.values())))
+    click.echo(f"pools, {count} draws each: {together:.1%} ± {error:.1%} read as their own class")
+    for label, correct in hits.items():
+        click.echo("pool {}: {:.0%} ± {:.1%}".format(label, *share(correct)))
+    if save is not None:
+        numbers = {"classifier": real, "count": count, "seed": seed, "pools": {k: share(v)[0] for k, v in hits.items()}}
+        runs.write(save, json.dumps(numbers, indent=2).encode())
+
+
+if __name__ == "__main__":
+    main()
