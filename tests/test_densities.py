@@ -82,13 +82,13 @@ def test_value_and_gradients_equal_pyros(ours: Objective, theirs: infer.ELBO) ->
 
 
 @pytest.mark.parametrize(("prior", "options"), MIXTURES)
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labels", [(Y,), ()], ids=["labelled", "unlabelled"])
 @pytest.mark.parametrize(("ours", "theirs"), [PYROS[0], PYROS[4]], ids=["elbo", "iwae"])
 def test_pools_equal_pyros(
-    prior: type[nn.Module], options: dict[str, Any], labelled: bool, ours: Objective, theirs: infer.ELBO
+    prior: type[nn.Module], options: dict[str, Any], labels: tuple[Tensor, ...], ours: Objective, theirs: infer.ELBO
 ) -> None:
     vae, x = example(prior, **options)
-    batch = (x, Y) if labelled else (x,)
+    batch = (x, *labels)
     (loss, grads), (expected, others) = losses(ours, vae, *batch), losses(theirs, vae, *batch)
     assert loss == pytest.approx(expected, rel=1e-9)
     torch.testing.assert_close(grads, others, rtol=1e-8, atol=1e-8)
@@ -122,16 +122,16 @@ def bound(objective: Objective, vae: VAE, *batch: Tensor, **options: float) -> T
 
 @pytest.mark.parametrize("objective", [kind(particles=3) for kind in OBJECTIVES.values()], ids=repr)
 @pytest.mark.parametrize(("prior", "options"), MIXTURES)
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labels", [(Y,), ()], ids=["labelled", "unlabelled"])
 def test_beta_zero_leaves_the_evidence_and_log_p_of_labels(
-    objective: Objective, prior: type[nn.Module], options: dict[str, Any], labelled: bool
+    objective: Objective, prior: type[nn.Module], options: dict[str, Any], labels: tuple[Tensor, ...]
 ) -> None:
     vae, x = example(prior, **options)
-    batch = (x, Y) if labelled else (x,)
+    batch = (x, *labels)
     sites = seeded(lambda: densities(vae.model, vae.guide, *batch, particles=3))
     conditional = sites.model["x"].log_prob.detach()
     expected = conditional.logsumexp(0) - math.log(3) if isinstance(objective, IWAE) else conditional.mean(0)
-    if labelled:
+    if labels:
         expected = expected + vae.prior.labels().log_prob(Y).detach()
     torch.testing.assert_close(bound(objective, vae, *batch, beta=0.0), expected)
 
@@ -173,7 +173,7 @@ class Coupled(IWAE):
 
 def fixed_noise(vae: VAE) -> VAE:
     """Makes the draws a function of the datum, so that batches can be compared."""
-    vae.posterior.forward = lambda x, y=None: Deterministic(x.sum(-1, keepdim=True), 0.5).to_event(1)  # type: ignore[method-assign]
+    vae.posterior.forward = lambda x, y=None: Deterministic(x.sum(-1, keepdim=True), 0.5).to_event(1)
     return vae
 
 
@@ -206,22 +206,22 @@ def test_weights_summed_over_data_are_caught() -> None:
 @pytest.mark.parametrize("particles", [1, 3])
 @pytest.mark.parametrize("posterior", POSTERIORS.values())
 @pytest.mark.parametrize("prior", PRIORS.values())
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labels", [(Y,), ()], ids=["labelled", "unlabelled"])
 def test_every_site_has_shape_particles_times_data(
-    prior: type[nn.Module], posterior: type[nn.Module], particles: int, labelled: bool
+    prior: type[nn.Module], posterior: type[nn.Module], particles: int, labels: tuple[Tensor, ...]
 ) -> None:
     q = posterior(bent, 2, (3,))
     options = {"classes": 3, "labels": True, "pseudo_inputs": 6}
     p = {"standard-normal": lambda: StandardNormal(2), "gaussian-mixture": lambda: GaussianMixture(2, 3)}
     chosen = Vamp(q, (3,), **options) if prior is Vamp else p[{v: k for k, v in PRIORS.items()}[prior]]()
-    vae, batch = VAE(chosen, Bernoulli(bent, 2, (3,)), q), (torch.ones(5, 3), Y) if labelled else (torch.ones(5, 3),)
+    vae, batch = VAE(chosen, Bernoulli(bent, 2, (3,)), q), (torch.ones(5, 3), *labels)
     sites = seeded(lambda: densities(vae.model, vae.guide, *batch, particles=particles))
     assert {s.log_prob.shape for s in (*sites.model.values(), *sites.guide.values())} == {(particles, 5)}
-    assert ("y" in sites.model) == (labelled and vae.pools)
+    assert ("y" in sites.model) == (bool(labels) and vae.pools)
     assert sites.evidence.shape == sites.divergence.shape == (particles, 5)
 
 
-def encoder_gradient(path_derivative: bool, widen: float = 1.0, seed: int = 0) -> Tensor:
+def encoder_gradient(*, path_derivative: bool, widen: float = 1.0, seed: int = 0) -> Tensor:
     """Returns the gradient of the sampled ELBO in the encoder's parameters, at the exact posterior if widen = 1."""
     model = linear_vae(widen=widen)
     vae, x = model.vae, model.x
@@ -231,15 +231,18 @@ def encoder_gradient(path_derivative: bool, widen: float = 1.0, seed: int = 0) -
 
 
 def test_path_derivative_vanishes_at_the_exact_posterior() -> None:
-    assert encoder_gradient(True).abs().max() < 1e-9
-    assert encoder_gradient(False).abs().max() > 0.1
-    assert encoder_gradient(True, widen=1.1).abs().max() > 0.1
+    assert encoder_gradient(path_derivative=True).abs().max() < 1e-9
+    assert encoder_gradient(path_derivative=False).abs().max() > 0.1
+    assert encoder_gradient(path_derivative=True, widen=1.1).abs().max() > 0.1
 
 
 def test_path_derivative_is_unbiased() -> None:
-    both = [torch.stack([encoder_gradient(path, 1.3, seed) for seed in range(200)]) for path in (True, False)]
+    both = [
+        torch.stack([encoder_gradient(path_derivative=path, widen=1.3, seed=seed) for seed in range(60)])
+        for path in (True, False)
+    ]
     assert score(both[0] - both[1]) < 4.5
-    assert score(both[0] - 0.5 * both[1]) > 5
+    assert score(both[0] - 0.3 * both[1]) > 5
 
 
 def test_path_derivative_changes_no_value() -> None:
@@ -257,14 +260,14 @@ def test_path_derivative_leaves_the_shared_encoder_of_a_vamp_prior(posterior: ty
     vae, x = VAE(Vamp(q, (3,), pseudo_inputs=5), Bernoulli(bent, 2, (3,)), q), torch.ones(4, 3)
     weight = q.encoder.layers[0].weight
 
-    def gradient(path_derivative: bool, detach: bool = False) -> Tensor:
+    def gradient(*, path_derivative: bool, detach: bool = False) -> Tensor:
         sites = seeded(lambda: densities(vae.model, vae.guide, x, path_derivative=path_derivative))
         site = sites.model["z"]
         log_prior = detached(site.distribution).log_prob(site.value) if detach else site.log_prob
         return torch.autograd.grad(log_prior.sum(), weight)[0]
 
-    torch.testing.assert_close(gradient(True), gradient(False), rtol=0, atol=0)
-    assert (gradient(True) - gradient(True, detach=True)).abs().max() > 1e-3
+    torch.testing.assert_close(gradient(path_derivative=True), gradient(path_derivative=False), rtol=0, atol=0)
+    assert (gradient(path_derivative=True) - gradient(path_derivative=True, detach=True)).abs().max() > 1e-3
 
 
 def plain_guide(x: Tensor) -> None:
@@ -324,7 +327,7 @@ def test_a_latent_site_of_the_guide_alone_is_refused() -> None:
 def test_a_posterior_that_hides_its_parameters_is_refused() -> None:
     def guide(x: Tensor) -> None:
         with pyro.plate("data", len(x)):
-            pyro.sample("z", Normal(0.0, 1.0).has_rsample_(False))
+            pyro.sample("z", Normal(0.0, 1.0).has_rsample_(value=False))
 
     with pytest.raises(PyrovaeError, match="not reparametrised"):
         ELBO().differentiable_loss(plain_model, guide, torch.zeros(3))

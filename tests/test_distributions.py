@@ -47,7 +47,7 @@ def made(make: Callable[[], Any]) -> Any:
     for name, parameter in prior.named_parameters(recurse=False):
         if name in ("logits", "raw_scale"):
             torch.nn.init.normal_(parameter, std=0.7)
-    return prior.requires_grad_(False)
+    return prior.requires_grad_(requires_grad=False)
 
 
 def densities_of(prior: Any) -> list[Any]:
@@ -88,6 +88,16 @@ def test_pools_weighted_by_labels_are_the_marginal(make: Callable[[], nn.Module]
     if pools:
         joint = torch.stack([p.log_prob(z) for p in pools], -1) + prior.labels().logits
         torch.testing.assert_close(joint.logsumexp(-1), marginal.log_prob(z), rtol=0, atol=1e-10)
+
+
+@each_prior
+def test_a_pool_is_the_mixture_of_its_own_components(make: Callable[[], nn.Module]) -> None:
+    prior, z = made(make), 2 * torch.randn(50, 2, dtype=DOUBLE)
+    if prior.classes:
+        own = prior.logits.view(prior.classes, -1).log_softmax(-1)  # equal groups in order
+        components = prior.components().log_prob(z[:, None]).view(50, prior.classes, -1)
+        pools = torch.stack([prior(torch.tensor(y)).log_prob(z) for y in range(prior.classes)], -1)
+        torch.testing.assert_close(pools, (own + components).logsumexp(-1), rtol=0, atol=1e-10)
 
 
 @each_prior
@@ -280,11 +290,11 @@ def test_support_is_all_real_vectors(make: Callable[[], nn.Module]) -> None:
 
 def test_nuts_runs_under_a_mixture_prior_and_finds_its_posterior() -> None:
     torch.manual_seed(0)
-    prior = GaussianMixture(1, components=2).double().requires_grad_(False)
+    prior = GaussianMixture(1, components=2).double().requires_grad_(requires_grad=False)
     prior.loc.copy_(torch.tensor([[-2.0], [2.0]]))
-    likelihood = Gaussian(bent, 1, (1,), noise="fixed", scale=1.0).double().requires_grad_(False)
+    likelihood = Gaussian(bent, 1, (1,), noise="fixed", scale=1.0).double().requires_grad_(requires_grad=False)
     vae, x = VAE(prior, likelihood, DiagonalNormal(bent, 1, (1,)).double()), torch.zeros(2, 1, dtype=DOUBLE)
-    vae.eval().requires_grad_(False)  # Pyro warns of frozen parameters in training mode
+    vae.eval().requires_grad_(requires_grad=False)  # Pyro warns of frozen parameters in training mode
     with pyro.get_param_store().scope():
         mcmc = MCMC(NUTS(vae.model), num_samples=30, warmup_steps=20, disable_progbar=True)
         mcmc.run(x)

@@ -160,17 +160,17 @@ def test_mean_and_standard_error_are_over_data() -> None:
 
 
 def by_chunks(rows: int, vae: VAE, x: Tensor, monkeypatch: pytest.MonkeyPatch) -> Tensor:
-    """Returns 40 estimates of log p(x) per datum from 600 draws each, decoding so many numbers at once."""
+    """Returns 10 estimates of log p(x) per datum from 600 draws each, decoding so many numbers at once."""
     monkeypatch.setattr(evidence, "ROWS", rows)
     torch.manual_seed(rows)
-    return log_marginal(vae, x.repeat(40, 1), particles=600).log_prob.view(40, -1)
+    return log_marginal(vae, x.repeat(10, 1), particles=600).log_prob.view(10, -1)
 
 
 def test_chunks_change_nothing_but_the_noise(monkeypatch: pytest.MonkeyPatch) -> None:
     vae, x = curved_vae(StandardNormal)
-    small, large = (by_chunks(rows, vae, x, monkeypatch) for rows in (512 * 3 * 7, 2**21))
+    small, large = (by_chunks(rows, vae, x, monkeypatch) for rows in (2**14, 2**21))
     assert score(small - large) < 4.5
-    assert score(small - large + 0.05) > 5
+    assert score(small - large + 0.2) > 5
 
 
 @pytest.mark.parametrize("rows", [1, 512 * 6, 2**21])
@@ -216,14 +216,14 @@ EVALUATIONS: list[Callable[..., Any]] = [
 
 
 @pytest.mark.parametrize("evaluation", EVALUATIONS)
-@pytest.mark.parametrize("labelled", [True, False])
+@pytest.mark.parametrize("labels", [(Y,), ()], ids=["labelled", "unlabelled"])
 def test_evaluation_changes_no_parameter_and_leaves_nothing_behind(
-    evaluation: Callable[..., Any], labelled: bool
+    evaluation: Callable[..., Any], labels: tuple[Tensor, ...]
 ) -> None:
     vae, x = curved_vae(GaussianMixture, classes=3)
     before = {name: value.clone() for name, value in vae.state_dict().items()}
     names = set(pyro.get_param_store())
-    evaluation(vae, x, *([Y] if labelled else []))
+    evaluation(vae, x, *labels)
     assert all(torch.equal(value, before[name]) for name, value in vae.state_dict().items())
     assert all(p.grad is None for p in vae.parameters())
     assert set(pyro.get_param_store()) == names
@@ -240,10 +240,10 @@ def test_evaluation_reads_its_own_parameters_where_the_store_has_others() -> Non
         assert set(pyro.get_param_store()) == names
 
 
-@pytest.mark.parametrize(("labelled", "quantity"), [(True, "log p(x, y)"), (False, "log p(x)")])
-def test_the_quantity_is_named(labelled: bool, quantity: str) -> None:
+@pytest.mark.parametrize(("labels", "quantity"), [((Y,), "log p(x, y)"), ((), "log p(x)")])
+def test_the_quantity_is_named(labels: tuple[Tensor, ...], quantity: str) -> None:
     vae, x = curved_vae(GaussianMixture, classes=3)
-    found = log_marginal(vae, x, Y if labelled else None, particles=30)
+    found = log_marginal(vae, x, *labels, particles=30)
     assert (found.quantity, found.name) == (quantity, f"iw30 {quantity}")
     assert found.log_prob.shape == found.ess.shape == found.khat.shape == (6,)
 

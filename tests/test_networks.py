@@ -51,7 +51,8 @@ def reads_neighbours(network: nn.Module, x: Tensor) -> bool:
     """Tells whether the output of the first datum has a gradient in another one."""
     x = x.clone().requires_grad_()
     network(x)[0].square().sum().backward()
-    assert x.grad is not None and x.grad[0].any()
+    assert x.grad is not None
+    assert x.grad[0].any()
     return bool(x.grad[1:].any())
 
 
@@ -94,7 +95,8 @@ def test_every_number_of_the_datum_is_read(name: str, shape: tuple[int, ...]) ->
     encoder, _ = pair(name, shape)[0]
     x = draw(*shape).requires_grad_()
     encoder(x).square().sum().backward()
-    assert x.grad is not None and int(x.grad.ne(0).sum()) == prod(shape)
+    assert x.grad is not None
+    assert int(x.grad.ne(0).sum()) == prod(shape)
 
 
 def test_conv_refuses_vectors() -> None:

@@ -47,7 +47,7 @@ def build(
     seed: int = 0,
     **options: Any,
 ) -> VAE:
-    """Composes a VAE from names as an experiment does, with options for the prior or, where it has them, the likelihood."""
+    """Composes a VAE from names as an experiment does; options go to the prior or likelihood that has them."""
     torch.manual_seed(seed)
     (pools, conditional), (x, y) = LABELS[labels], data()
     supplied = {"network": network, "latent_dim": LATENT, "event_shape": EVENT, "classes": CLASSES * conditional}
@@ -81,7 +81,8 @@ COMPOSED = pytest.mark.parametrize(("prior", "posterior", "likelihood", "labels"
 def test_a_prior_has_one_marginal_and_one_pool_per_label(name: str, labels: str) -> None:
     prior, (_, y) = build(name, labels=labels).prior, data()
     assert (prior().batch_shape, prior().event_shape) == ((), (LATENT,))
-    assert prior(y).batch_shape == ((ROWS,) if prior.classes else ()) and prior(y).event_shape == (LATENT,)
+    assert prior(y).batch_shape == ((ROWS,) if prior.classes else ())
+    assert prior(y).event_shape == (LATENT,)
     assert prior().sample((5,)).shape == (5, LATENT)
     assert prior.classes in ((0, CLASSES) if LABELS[labels][0] else (0,))
 
@@ -104,7 +105,8 @@ def test_a_posterior_is_a_reparametrised_distribution_per_datum(name: str, label
     posterior = build(posterior=name, labels=labels).posterior
     q = posterior(*data())
     assert (q.batch_shape, q.event_shape, q.has_rsample) == ((ROWS,), (LATENT,), True)
-    assert q.rsample((5,)).shape == (5, ROWS, LATENT) and q.rsample().requires_grad
+    assert q.rsample((5,)).shape == (5, ROWS, LATENT)
+    assert q.rsample().requires_grad
     assert posterior.classes == (CLASSES if LABELS[labels][1] else 0)
 
 
@@ -115,14 +117,16 @@ def test_a_likelihood_draws_within_its_support(name: str, options: dict[str, Any
     p = likelihood(torch.randn(4, ROWS, LATENT), y)
     draws, support = p.sample(), p.support
     assert (p.batch_shape, p.event_shape, draws.shape) == ((4, ROWS), EVENT, (4, ROWS, *EVENT))
-    assert support.check(draws).all() and p.mean.isfinite().all()
+    assert support.check(draws).all()
+    assert p.mean.isfinite().all()
     assert bool(((p.mean > 0) & (p.mean < 1)).all()) or "real" in likelihood.accepts
 
 
 @LIKELIHOOD
 def test_a_likelihood_says_what_it_accepts_and_measures(name: str, options: dict[str, Any]) -> None:
     likelihood = build(likelihood=name, **options).likelihood
-    assert likelihood.accepts and {*likelihood.accepts} <= {"binary", "unit", "real"}
+    assert likelihood.accepts
+    assert {*likelihood.accepts} <= {"binary", "unit", "real"}
     assert likelihood.measure in ("mass", "density")
     p = likelihood(torch.zeros(1, LATENT))
     examples = {"binary": 1.0, "unit": 0.4, "real": -3.0}
@@ -170,7 +174,8 @@ def test_a_fresh_module_takes_over_the_state(prior: str, posterior: str, likelih
 def test_double_precision(prior: str, posterior: str, likelihood: str, labels: str) -> None:
     single = build(prior, posterior, likelihood, labels)
     log_w = scores(copy.deepcopy(single).double())
-    assert log_w.dtype == torch.float64 and log_w.isfinite().all()
+    assert log_w.dtype == torch.float64
+    assert log_w.isfinite().all()
     assert single.decode(torch.zeros(1, LATENT), torch.zeros(1, dtype=torch.long)).dtype == torch.float32
 
 
@@ -178,7 +183,8 @@ def test_double_precision(prior: str, posterior: str, likelihood: str, labels: s
 def test_a_repr_names_its_parts(prior: str, posterior: str, likelihood: str, labels: str) -> None:
     text = repr(build(prior, posterior, likelihood, labels))
     kinds = [PRIORS[prior], POSTERIORS[posterior], LIKELIHOODS[likelihood], MLP]
-    assert all(f"{kind.__name__}(" in text for kind in kinds) and "object at 0x" not in text
+    assert all(f"{kind.__name__}(" in text for kind in kinds)
+    assert "object at 0x" not in text
     assert max(map(len, text.splitlines())) <= 120
 
 
@@ -215,7 +221,8 @@ def test_every_parameter_moves_or_is_refused(
     monkeypatch.setattr(OBJECTIVES[objective], "bound", counted(OBJECTIVES[objective].bound, steps))
     try:
         vae = build(prior, posterior, likelihood, labels, **options)
-        assert unmoved(vae, objective) == [] and all(p.requires_grad for p in vae.parameters())
+        assert unmoved(vae, objective) == []
+        assert all(p.requires_grad for p in vae.parameters())
     except PyrovaeError:
         assert steps == []
 
@@ -270,7 +277,8 @@ def test_pseudo_inputs_start_as_squeezed_data() -> None:
     torch.testing.assert_close(prior.pseudo_inputs(), prior.raw.sigmoid())
     squeezed = SQUEEZE + (1 - 2 * SQUEEZE) * x
     assert all(torch.isclose(squeezed, u).flatten(1).all(1).any() for u in prior.pseudo_inputs())
-    assert prior.pseudo_inputs().min() > 0.019 and prior.pseudo_inputs().max() < 0.981
+    assert prior.pseudo_inputs().min() > 0.019
+    assert prior.pseudo_inputs().max() < 0.981
 
 
 def unmoved_pixels(prior: Vamp) -> int:
@@ -307,7 +315,8 @@ def test_pseudo_inputs_are_different_data() -> None:
 def test_pseudo_inputs_without_examples(support: Any) -> None:
     prior = Vamp(POSTERIORS["diagonal-normal"](network, LATENT, EVENT), EVENT, support, pseudo_inputs=40)
     u = prior.pseudo_inputs()
-    assert u.shape == (40, *EVENT) and bool(((u > 0) & (u < 1)).all()) == (support != "real")
+    assert u.shape == (40, *EVENT)
+    assert bool(((u > 0) & (u < 1)).all()) == (support != "real")
 
 
 def test_labelled_pseudo_inputs_come_from_their_class() -> None:
@@ -389,13 +398,12 @@ def test_components_of_a_mixture(classes: int, options: dict[str, Any], size: in
     assert (len(prior.logits), prior.classes) == (size, reads)
 
 
-@pytest.mark.parametrize(
-    ("noise", "scales", "learned"), [("fixed", 1, False), ("shared", 1, True), ("pixel", 72, True)]
-)
-def test_noise_is_fixed_shared_or_per_pixel(noise: str, scales: int, learned: bool) -> None:
+@pytest.mark.parametrize(("noise", "scales", "learned"), [("fixed", 1, 0), ("shared", 1, 1), ("pixel", 72, 1)])
+def test_noise_is_fixed_shared_or_per_pixel(noise: str, scales: int, learned: int) -> None:
     likelihood = build(likelihood="gaussian", noise=noise, scale=0.3).likelihood
     spread = likelihood(torch.randn(ROWS, LATENT)).stddev
-    assert len(spread.unique()) == scales and ("raw_scale" in dict(likelihood.named_parameters())) == learned
+    assert len(spread.unique()) == scales
+    assert ("raw_scale" in dict(likelihood.named_parameters())) == learned
     assert spread.log().mean().exp().item() == pytest.approx(0.3, rel=0.5 if noise == "pixel" else 1e-5)
 
 
@@ -417,7 +425,9 @@ def test_unbounded_scale_inverts_bounded_scale(scale: float) -> None:
 def test_bounded_scale_is_steep_everywhere_a_parameter_goes() -> None:
     raw = torch.linspace(-20, 20, 101, dtype=torch.float64).requires_grad_()
     bounded_scale(raw).log().sum().backward()
-    assert raw.grad is not None and raw.grad.min() > 0.01 and raw.grad[50] == 1
+    assert raw.grad is not None
+    assert raw.grad.min() > 0.01
+    assert raw.grad[50] == 1
 
 
 @pytest.mark.parametrize("scale", [0.0, -1.0, 1e-5, 1e5])

@@ -75,7 +75,8 @@ def log_joint(program: Callable[..., Any], *args: Any) -> Tensor:
 def test_the_sites_of_model_and_guide(kind: str) -> None:
     vae, (x, y) = make(kind), data()
     scored = ["y", "z", "x"] if kind == "pools" else ["z", "x"]
-    assert list(sites(vae.model, x, y)) == scored and list(sites(vae.guide, x, y)) == ["z"]
+    assert list(sites(vae.model, x, y)) == scored
+    assert list(sites(vae.guide, x, y)) == ["z"]
     observed = [name for name, site in sites(vae.model, x, y).items() if site["is_observed"]]
     assert observed == [name for name in scored if name != "z"]
 
@@ -105,7 +106,8 @@ def test_without_data_labels_or_size_the_model_says_what_it_needs() -> None:
 def test_a_drawn_datum_follows_from_its_code(kind: str) -> None:
     vae, (_, y) = make(kind), data()
     trace = sites(vae.model, y=y)
-    assert not trace["x"]["is_observed"] and not trace["z"]["is_observed"]
+    assert not trace["x"]["is_observed"]
+    assert not trace["z"]["is_observed"]
     expected = vae.likelihood(trace["z"]["value"], y).mean
     torch.testing.assert_close(trace["x"]["fn"].mean, expected)
 
@@ -208,7 +210,8 @@ def test_sample_draws_from_the_pool_it_is_asked_for(
     monkeypatch.setattr(vae, "decode", lambda z, y, mean: codes.append(z) or z)
     vae.sample(50, y=y)
     pool = vae.prior.responsibilities(codes[0])
-    assert pool.amax(-1).min() > 0.999 and torch.equal(pool.argmax(-1), torch.as_tensor(y).expand(50))
+    assert pool.amax(-1).min() > 0.999
+    assert torch.equal(pool.argmax(-1), torch.as_tensor(y).expand(50))
 
 
 @pytest.mark.parametrize("kind", ["pools", "both"])
@@ -218,7 +221,8 @@ def test_without_a_class_sample_draws_pools_by_their_weights(kind: str, monkeypa
     vae.sample(600)
     z, y = codes[0]
     counts = vae.prior.responsibilities(z).argmax(-1).bincount(minlength=CLASSES)
-    assert counts[3] == 0 and counts[:3].min() > 140  # 200 expected, standard deviation 12
+    assert counts[3] == 0
+    assert counts[:3].min() > 140
     assert y is None or torch.equal(y, vae.prior.responsibilities(z).argmax(-1))
 
 
@@ -226,8 +230,10 @@ def test_without_a_class_sample_draws_pools_by_their_weights(kind: str, monkeypa
 def test_samples_are_means_or_draws(kind: str) -> None:
     vae = make(kind)
     means, draws = vae.sample(6), vae.sample(6, mean=False)
-    assert means.shape == draws.shape == (6, *EVENT) and not means.requires_grad
-    assert bool(((means > 0) & (means < 1)).all()) and set(draws.unique().tolist()) <= {0.0, 1.0}
+    assert means.shape == draws.shape == (6, *EVENT)
+    assert not means.requires_grad
+    assert bool(((means > 0) & (means < 1)).all())
+    assert set(draws.unique().tolist()) <= {0.0, 1.0}
 
 
 @pytest.mark.parametrize("y", [-1, CLASSES, torch.tensor([0, 0, 9])])
@@ -247,7 +253,8 @@ def test_a_class_of_a_model_without_pools_is_refused() -> None:
 @EVERY
 def test_embed_decode_and_reconstruct(kind: str) -> None:
     vae, (x, y) = make(kind), data()
-    assert vae.embed(x, y).shape == (N, LATENT) and vae.reconstruct(x, y).shape == x.shape
+    assert vae.embed(x, y).shape == (N, LATENT)
+    assert vae.reconstruct(x, y).shape == x.shape
     torch.testing.assert_close(vae.reconstruct(x, y), vae.likelihood(vae.posterior(x, y).mean, y).mean)
     assert vae.decode(torch.zeros(3, N, LATENT), y).shape == (3, N, *EVENT)
 
@@ -257,10 +264,11 @@ def test_embed_decode_and_reconstruct(kind: str) -> None:
 
 @EVERY
 @pytest.mark.parametrize("parallel", [False, True])
-def test_predictive_runs_model_and_guide(kind: str, parallel: bool) -> None:
+def test_predictive_runs_model_and_guide(kind: str, *, parallel: bool) -> None:
     vae, (x, y) = make(kind), data()
     prior = Predictive(vae.model, num_samples=5, parallel=parallel)(y=y)
-    assert prior["z"].reshape(5, N, LATENT).shape == (5, N, LATENT) and prior["x"].shape == (5, N, *EVENT)
+    assert prior["z"].reshape(5, N, LATENT).shape == (5, N, LATENT)
+    assert prior["x"].shape == (5, N, *EVENT)
     posterior = Predictive(vae.model, guide=vae.guide, num_samples=5, return_sites=("x",), parallel=parallel)
     assert posterior(x, y)["x"].shape == (5, N, *EVENT)
     assert Predictive(vae.guide, num_samples=5, parallel=parallel)(x, y)["z"].shape == (5, N, LATENT)
@@ -269,7 +277,8 @@ def test_predictive_runs_model_and_guide(kind: str, parallel: bool) -> None:
 def test_condition_fixes_a_code_and_the_data_of_a_generating_model() -> None:
     vae, (x, _), z = make(), data(), torch.randn(N, LATENT)
     trace = sites(poutine.condition(vae.model, data={"z": z, "x": x}), size=N)
-    assert torch.equal(trace["z"]["value"], z) and all(site["is_observed"] for site in trace.values())
+    assert torch.equal(trace["z"]["value"], z)
+    assert all(site["is_observed"] for site in trace.values())
     torch.testing.assert_close(log_joint(poutine.condition(vae.model, data={"z": z}), x), score_of(vae, x, z))
 
 
@@ -282,7 +291,9 @@ def test_render_model_draws_plates_and_sites(kind: str) -> None:
     """Reads the source only: no `dot` binary is needed."""
     vae, (x, y) = make(kind), data()
     model, guide = (pyro.render_model(p, model_args=(x, y)).source for p in (vae.model, vae.guide))
-    assert "cluster_data" in model and "z -> x" in model and "cluster_data" in guide
+    assert "cluster_data" in model
+    assert "z -> x" in model
+    assert "cluster_data" in guide
     assert ("y -> z" in model) == (kind == "pools")
 
 
@@ -293,7 +304,8 @@ def test_svi_with_trace_elbo_learns_the_digits() -> None:
     vae = VAE(StandardNormal(8), Bernoulli(MLP, 8, (1, 8, 8)), DiagonalNormal(MLP, 8, (1, 8, 8)))
     svi = SVI(vae.model, vae.guide, pyro.optim.Adam({"lr": 1e-3}), loss=Trace_ELBO())
     losses = [svi.step(x[i : i + 100]) / 100 for _ in range(5) for i in range(0, 1200, 100)]
-    assert losses[0] > 40 and sum(losses[-12:]) / 12 < 30
+    assert losses[0] > 40
+    assert sum(losses[-12:]) / 12 < 30
 
 
 def toy() -> Any:
@@ -320,7 +332,8 @@ def test_two_vaes_in_one_process_both_train(engine: str) -> None:
     quick(first, engine=engine)
     kept, before = weights(first), weights(second)
     quick(second, engine=engine)
-    assert unmoved(second, before) == [] and unmoved(first, kept) == list(kept)
+    assert unmoved(second, before) == []
+    assert unmoved(first, kept) == list(kept)
 
 
 def test_svi_fit_svi_on_one_vae_all_train() -> None:
@@ -355,7 +368,8 @@ def test_the_parameter_store_is_left_as_it_was(kind: str, name: str) -> None:
     before = dict(store.named_parameters())
     evaluations()[name](make(kind), *data())
     after = dict(store.named_parameters())
-    assert list(after) == list(before) and all(after[key] is before[key] for key in before)
+    assert list(after) == list(before)
+    assert all(after[key] is before[key] for key in before)
 
 
 def test_the_parameter_store_is_left_as_it_was_by_a_fit_that_fails() -> None:
@@ -374,7 +388,8 @@ def test_evaluation_changes_no_weight(kind: str, name: str) -> None:
 
 
 def test_importing_the_package_does_not_change_pyro() -> None:
-    assert not pyro.settings.get("module_local_params") and pyro.settings.get("validate_distributions_pyro")
+    assert not pyro.settings.get("module_local_params")
+    assert pyro.settings.get("validate_distributions_pyro")
 
 
 # check
@@ -387,7 +402,10 @@ def test_check_prints_the_sites(kind: str, capsys: pytest.CaptureFixture[str]) -
     rows = {line.split()[0]: line for line in table.splitlines()[1:]}
     assert list(rows) == (["z", "y", "x"] if kind == "pools" else ["z", "x"])
     assert all(line.endswith("| ok") for line in rows.values())
-    assert "(8 | 2)" in rows["z"] and "(7 | 2)" in rows["z"] and "(8 | 2, 3)" in rows["x"] and "observed" in rows["x"]
+    assert "(8 | 2)" in rows["z"]
+    assert "(7 | 2)" in rows["z"]
+    assert "(8 | 2, 3)" in rows["x"]
+    assert "observed" in rows["x"]
 
 
 @EVERY
@@ -471,7 +489,7 @@ def test_check_names_the_mistake_of_handwritten_programs(programs: Any, verdicts
 
 @pytest.mark.parametrize("programs", [EmptyGuide, OtherName, GlobalSite, UnplatedGuide, UnplatedModel])
 def test_densities_refuse_what_check_names(programs: Any) -> None:
-    with pytest.raises(ValueError, match="latent sites differ|outside plate 'data'"):
+    with pytest.raises(ValueError, match=r"latent sites differ|outside plate 'data'"):
         densities(programs().model, programs().guide, torch.zeros(4, 3))
 
 

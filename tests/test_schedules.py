@@ -1,4 +1,4 @@
-"""Laws of a schedule: its value at every step, where it ends, and every mistake named with the key it was made under."""
+"""Laws of a schedule: its value at every step, where it ends, and every mistake named with its key."""
 
 import math
 
@@ -76,14 +76,16 @@ def test_a_specification_is_left_as_it_was() -> None:
 
 def test_an_unknown_schedule_names_the_nearest() -> None:
     error = refused({"schedule": "linaer", "steps": 4})
-    assert "unknown schedule 'linaer'" in str(error) and error.hint == "did you mean 'linear'?"
+    assert "unknown schedule 'linaer'" in str(error)
+    assert error.hint == "did you mean 'linear'?"
     assert error.exit_code == 2
 
 
 @EVERY
 def test_an_unknown_option_is_named(name: str) -> None:
     error = refused({"schedule": name, "steps": 4, "stesp": 3})
-    assert f"unknown option 'stesp' of schedule '{name}'" in str(error) and "steps" in error.hint
+    assert f"unknown option 'stesp' of schedule '{name}'" in str(error)
+    assert "steps" in error.hint
     assert error.exit_code == 2
 
 
@@ -91,7 +93,8 @@ def test_an_unknown_option_is_named(name: str) -> None:
 @pytest.mark.parametrize("steps", [None, 0, -3, 2.5, "ten"])
 def test_missing_or_impossible_steps_are_named(name: str, steps: object) -> None:
     error = refused({"schedule": name, **({} if steps is None else {"steps": steps})})
-    assert "'steps'" in str(error) and "objective.beta.steps" in error.hint
+    assert "'steps'" in str(error)
+    assert "objective.beta.steps" in error.hint
 
 
 @pytest.mark.parametrize("option", [{"cycles": 0}, {"cycles": -1}, {"rise": 0.0}, {"rise": "half"}])

@@ -1,13 +1,12 @@
 """Laws of `fit`: engines agree, a seed names a run, selection looks at validation data only, and faults are named."""
 
-import copy
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
+from importlib import import_module
 from typing import Any
 
-import pyro
 import pytest
 import torch
 from pyro.infer import RenyiELBO, Trace_ELBO, TraceMeanField_ELBO
@@ -35,14 +34,13 @@ from pyrovae import (
 from pyrovae.densities import Densities
 from pyrovae.errors import PyrovaeError
 from pyrovae.training import engines
-from pyrovae.training import fit as fit_function
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import order, validate
 
 EVENT, LATENT, CLASSES, ROWS = (6,), 2, 3, 60
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
 network = partial(MLP, hidden=[8])
-module = __import__("sys").modules["pyrovae.training.fit"]
+module = import_module("pyrovae.training.fit")
 Weights = dict[str, Tensor]
 
 
@@ -90,11 +88,14 @@ def trained(vae: VAE | None = None, data: Dataset | None = None, objective: Any 
 # Engines agree
 
 
-@pytest.mark.parametrize("prior", PRIORS)
+COSINE, STEP = ({"schedule": name, "value": 1e-2} for name in ("cosine", "step"))
+WARM = {"schedule": "linear", "steps": 60}
+
+
 @pytest.mark.parametrize(
-    "learning_rate", [1e-2, {"schedule": "cosine", "value": 1e-2}, {"schedule": "step", "value": 1e-2}]
+    ("prior", "learning_rate", "beta"),
+    [("standard-normal", 1e-2, 1.0), ("standard-normal", STEP, 1.0), *((prior, COSINE, WARM) for prior in PRIORS)],
 )
-@pytest.mark.parametrize("beta", [1.0, {"schedule": "linear", "steps": 60}])
 def test_every_engine_gives_the_same_weights(prior: str, learning_rate: Any, beta: Any) -> None:
     """100 steps in double precision; mutation: a learning-rate schedule counted in epochs by one of the engines."""
     options = {"epochs": 25, "batch_size": 16, "learning_rate": learning_rate}
@@ -125,7 +126,8 @@ def test_data_order_is_a_function_of_seed_and_epoch() -> None:
     torch.manual_seed(1)
     first = rows(0, 1)
     torch.manual_seed(2)
-    assert rows(0, 1) == first and sorted(first) == list(range(50))
+    assert rows(0, 1) == first
+    assert sorted(first) == list(range(50))
     assert len({tuple(rows(seed, epoch)) for seed in range(4) for epoch in range(4)}) == 16
     assert torch.cat(list(order(0, 1, 50, 50))).tolist() == first
 
@@ -134,7 +136,8 @@ def test_data_order_is_a_function_of_seed_and_epoch() -> None:
 @pytest.mark.parametrize("prior", PRIORS)
 def test_the_same_seed_gives_the_same_bytes_and_another_one_other(engine: Any, prior: str) -> None:
     runs = [trained(make(prior), seed=seed, engine=engine) for seed in (5, 5, 6)]
-    assert equal(runs[0], runs[1]) and not equal(runs[0], runs[2])
+    assert equal(runs[0], runs[1])
+    assert not equal(runs[0], runs[2])
 
 
 def test_what_was_drawn_before_does_not_matter() -> None:
@@ -164,18 +167,15 @@ def test_validation_does_not_disturb_the_noise_of_training(monkeypatch: pytest.M
     assert equal(trained(), after[-1])
     monkeypatch.undo()
     best = fit(vae := make(), toy(), ELBO(), epochs=3, batch_size=16, learning_rate=0.01).best
-    assert equal(looked, weights(vae)) and equal(looked, after[best - 1])
+    assert equal(looked, weights(vae))
+    assert equal(looked, after[best - 1])
 
 
 # Selection and early stopping
 
 
-@dataclass(frozen=True, eq=False)
-class Opposite(Dataset):
-    """Validation data that training unlearns: its pixels are the negative of the training data's."""
-
-
 def opposite() -> Dataset:
+    """Validation data that training unlearns: all black, where the training data are all white."""
     data = toy()
     x = torch.ones_like(data.train.x)
     return replace(data, train=replace(data.train, x=x), validation=replace(data.validation, x=0 * data.validation.x))
@@ -189,11 +189,10 @@ def test_training_stops_and_keeps_the_best_weights(engine: Any) -> None:
     history = fit(
         vae, data, objective, on_epoch=keep, epochs=50, patience=3, learning_rate=0.01, batch_size=16, engine=engine
     )
-    assert (len(history), history.best) == (4, 1) and equal(weights(vae), first[0])
-    assert (
-        history["validation_loss"] == sorted(history["validation_loss"])
-        and history["train_loss"][-1] < history["train_loss"][0]
-    )
+    assert (len(history), history.best) == (4, 1)
+    assert equal(weights(vae), first[0])
+    assert history["validation_loss"] == sorted(history["validation_loss"])
+    assert history["train_loss"][-1] < history["train_loss"][0]
 
 
 @ENGINE
@@ -226,7 +225,8 @@ def test_a_warm_up_that_never_ends_keeps_the_last_weights_and_says_so(capsys: py
     history = fit(
         vae, opposite(), objective, on_epoch=lambda _: last.append(weights(vae)), epochs=3, batch_size=16, patience=1
     )
-    assert history.best == len(history) == 3 and equal(weights(vae), last[-1])
+    assert history.best == len(history) == 3
+    assert equal(weights(vae), last[-1])
     assert "warning: beta's schedule did not end within 12 steps" in capsys.readouterr().err
 
 
@@ -236,7 +236,8 @@ def test_validation_is_at_beta_1() -> None:
         fit(make(), toy(), ELBO(beta=beta), epochs=1, learning_rate=0.0, batch_size=16).records[0]
         for beta in (0.0, 1.0)
     ]
-    assert losses[0]["validation_loss"] == losses[1]["validation_loss"] and losses[0]["rate"] > 0.01
+    assert losses[0]["validation_loss"] == losses[1]["validation_loss"]
+    assert losses[0]["rate"] > 0.01
     assert losses[0]["train_loss"] < losses[1]["train_loss"]
 
 
@@ -298,7 +299,8 @@ def test_clip_bounds_the_gradient_per_datum() -> None:
 
 
 def test_a_clip_that_is_never_reached_changes_nothing() -> None:
-    assert equal(trained(clip=1e9), trained()) and not equal(trained(clip=0.01), trained())
+    assert equal(trained(clip=1e9), trained())
+    assert not equal(trained(clip=0.01), trained())
 
 
 def test_clip_bounds_the_update_after_a_huge_loss(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -315,7 +317,7 @@ def test_clip_bounds_the_update_after_a_huge_loss(monkeypatch: pytest.MonkeyPatc
 
 
 def test_clip_with_svi_is_refused() -> None:
-    with pytest.raises(PyrovaeError, match="train.clip with train.engine = 'svi'") as caught:
+    with pytest.raises(PyrovaeError, match=r"train\.clip with train.engine = 'svi'") as caught:
         trained(clip=1.0, engine="svi")
     assert "eager" in caught.value.hint
 
@@ -365,9 +367,10 @@ def test_pyros_own_objectives_are_taken(engine: Any, objective: Any, prior: str)
     vae = make(prior)
     before = dict(vae.named_parameters())
     start = weights(vae)
-    history = fit(vae, toy(), objective, epochs=3, batch_size=16, learning_rate=0.01, engine=engine)
+    history = fit(vae, opposite(), objective, epochs=3, batch_size=16, learning_rate=0.03, engine=engine)
     assert [name for name, p in before.items() if torch.equal(p, start[name])] == []
-    assert history["beta"] == [1.0, 1.0, 1.0] and history["train_loss"][-1] < history["train_loss"][0]
+    assert history["beta"] == [1.0] * 3
+    assert history["train_loss"][-1] < history["train_loss"][0]
 
 
 def test_trace_elbo_and_ours_train_alike() -> None:
@@ -403,7 +406,8 @@ def test_it_leaves_the_weights_of_the_step_before() -> None:
     vae, before = make(), []
     with pytest.raises(PyrovaeError):
         fit(vae, toy(rows=16), Diverges(), on_epoch=lambda _: before.append(weights(vae)), epochs=9, batch_size=16)
-    assert len(before) == 5 and equal(weights(vae), before[-1])
+    assert len(before) == 5
+    assert equal(weights(vae), before[-1])
 
 
 @ENGINE
@@ -461,7 +465,7 @@ def test_grey_data_under_a_bernoulli_likelihood_are_refused_and_a_gaussian_takes
 
 
 @ENGINE
-@pytest.mark.parametrize(("batch_size", "steps"), [(60, 1), (16, 4), (59, 2), (1, 60)])
+@pytest.mark.parametrize(("batch_size", "steps"), [(60, 1), (16, 4), (59, 2), (7, 9)])
 def test_the_last_batch_of_an_epoch_may_be_smaller(engine: Any, batch_size: int, steps: int) -> None:
     history = fit(make(), toy(), ELBO(), epochs=2, batch_size=batch_size, engine=engine)
     assert history["step"] == [steps, 2 * steps]
@@ -481,26 +485,35 @@ def test_losses_are_per_datum_whatever_the_batch(engine: Any, objective: Any) ->
     """Mutation: the mean over batches of the mean over a batch, which weighs the smaller last batch too much."""
     losses = [
         fit(sure(), toy(), objective, epochs=1, batch_size=size, learning_rate=0.0, engine=engine)["train_loss"][0]
-        for size in (60, 59, 16, 7, 1)
+        for size in (60, 59, 16, 7)
     ]
-    assert losses == pytest.approx([losses[0]] * 5, rel=1e-5)
+    assert losses == pytest.approx([losses[0]] * 4, rel=1e-5)
 
 
 @pytest.mark.parametrize("objective", OBJECTIVES)
-def test_the_loss_of_a_whole_is_the_sum_over_its_data(objective: str) -> None:
-    vae, (x, _), made = sure(), toy().held_out("train"), OBJECTIVES[objective]()
-    made.loss(vae.model, vae.guide, x)
-    each = torch.stack([made.per_datum(vae.model, vae.guide, row[None]) for row in x]).flatten()
-    assert -each.sum().item() == pytest.approx(made.loss(vae.model, vae.guide, x), rel=1e-3)
-    torch.testing.assert_close(each, made.per_datum(vae.model, vae.guide, x), rtol=2e-3, atol=2e-3)
+def test_the_loss_of_a_batch_is_minus_the_sum_over_its_data(objective: str) -> None:
+    """Mutation: the mean over the batch, or over pixels, instead of the sum."""
+    vae, (x, _), made = make(), toy().held_out("train"), OBJECTIVES[objective]()
+    torch.manual_seed(0)
+    each = made.per_datum(vae.model, vae.guide, x)
+    torch.manual_seed(0)
+    assert made.loss(vae.model, vae.guide, x) == pytest.approx(-each.sum().item(), rel=1e-6)
+    assert each.shape == (ROWS,)
+
+
+def test_a_datum_scores_the_same_in_any_company() -> None:
+    vae, (x, _), objective = sure(), toy().held_out("train"), AnalyticELBO()
+    alone = torch.cat([objective.per_datum(vae.model, vae.guide, row[None]) for row in x])
+    torch.testing.assert_close(alone, objective.per_datum(vae.model, vae.guide, x), rtol=2e-3, atol=2e-3)
 
 
 def test_validation_in_chunks_is_validation_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     vae, data = sure(), toy()
     whole = validate(vae, data, AnalyticELBO(), seed=0)
     monkeypatch.setattr(module, "CHUNK", 3)
-    assert validate(vae, data, AnalyticELBO(), seed=0) == pytest.approx(whole, rel=1e-2)
-    assert validate(vae, data, AnalyticELBO(), seed=0)["distortion"] == pytest.approx(whole["distortion"], rel=1e-4)
+    parts = validate(vae, data, AnalyticELBO(), seed=0)
+    for name in ("validation_loss", "distortion"):  # the rate is sampled, and as wide as a chi-square
+        assert parts[name] == pytest.approx(whole[name], rel=1e-3)
 
 
 def test_rate_and_distortion_add_up_to_the_bound() -> None:
@@ -511,7 +524,9 @@ def test_rate_and_distortion_add_up_to_the_bound() -> None:
 def test_on_epoch_sees_each_record_of_the_history() -> None:
     seen: list[dict[str, Any]] = []
     history = fit(make(), toy(), ELBO(), on_epoch=seen.append, epochs=3, batch_size=16)
-    assert isinstance(history, History) and seen == history.records == list(history) and history["epoch"] == [1, 2, 3]
+    assert isinstance(history, History)
+    assert seen == history.records == list(history)
+    assert history["epoch"] == [1, 2, 3]
     assert list(seen[0]) == [
         "epoch", "step", "beta", "learning_rate", "train_loss", "validation_loss", "rate", "distortion", "seconds",
     ]  # fmt: skip
@@ -521,8 +536,10 @@ def test_on_epoch_sees_each_record_of_the_history() -> None:
 def test_one_line_an_epoch_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
     history = fit(make(), toy(), ELBO(), epochs=3, batch_size=16)
     out, err = capsys.readouterr()
-    assert out == "" and [line.split(":")[0] for line in err.splitlines()] == ["epoch 1", "epoch 2", "epoch 3"]
-    assert f"validation_loss {history['validation_loss'][0]:.2f}" in err and "nats per datum" in err
+    assert out == ""
+    assert [line.split(":")[0] for line in err.splitlines()] == ["epoch 1", "epoch 2", "epoch 3"]
+    assert f"validation_loss {history['validation_loss'][0]:.2f}" in err
+    assert "nats per datum" in err
 
 
 def test_training_learns() -> None:
@@ -531,6 +548,6 @@ def test_training_learns() -> None:
     data = make_dataset("two", torch.stack([pattern, 1 - pattern]).repeat(100, 1), validation=20, test=20)
     torch.manual_seed(0)
     vae = VAE(StandardNormal(2), Bernoulli(network, 2, EVENT), DiagonalNormal(network, 2, EVENT))
-    history = fit(vae, data, IWAE(particles=5), epochs=60, batch_size=16, learning_rate=0.01)
-    assert history["validation_loss"][0] > 3 and math.log(2) - 0.1 < min(history["validation_loss"]) < 1.2
-    assert fit is fit_function and copy.deepcopy(vae) is not vae and pyro.get_param_store() is not None
+    history = fit(vae, data, IWAE(particles=5), epochs=25, batch_size=16, learning_rate=0.02)
+    assert history["validation_loss"][0] > 3
+    assert math.log(2) - 0.1 < min(history["validation_loss"]) < 1.2
