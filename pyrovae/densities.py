@@ -32,12 +32,15 @@ class Site(NamedTuple):
         value: What was drawn or observed.
         distribution: What it was drawn from, batch shape broadcastable with ``(particles, n)``.
         observed: Whether the value was given.
+        scale, mask: What the program multiplied and masked the log density by.
     """
 
     log_prob: Tensor
     value: Tensor
     distribution: TorchDistribution
     observed: bool
+    scale: float | Tensor = 1.0
+    mask: bool | Tensor | None = None
 
 
 @dataclass(frozen=True)
@@ -127,7 +130,7 @@ def sites(trace: Trace) -> dict[str, Site]:
             raise ValueError(f"site '{name}' stands outside plate 'data': every sample site must be inside it")
     trace.compute_log_prob()
     return {
-        name: Site(site["log_prob"], site["value"], site["fn"], site["is_observed"])
+        name: Site(site["log_prob"], site["value"], site["fn"], site["is_observed"], site["scale"], site["mask"])
         for name, site in random_sites(trace).items()
     }
 

@@ -126,8 +126,8 @@ class DiagonalNormalMixture(Mixture):
     """
 
     def __init__(self, logits: Tensor, loc: Tensor, scale: Tensor, *, validate_args: bool | None = None) -> None:
+        self.loc, self.scale = loc, scale  # first: a refused argument is reported with the repr
         super().__init__(logits, Normal(loc, scale).to_event(1), validate_args=validate_args)
-        self.loc, self.scale = loc, scale
 
     def __repr__(self) -> str:
         return f"DiagonalNormalMixture(components: {len(self.loc)}, event_shape: {tuple(self.event_shape)})"

@@ -301,3 +301,8 @@ def test_iwae_climbs_to_the_quadrature(prior: type[nn.Module], options: dict[str
     model = Linear(vae, x, quadrature(vae, x), x, x)
     assert rises_below_evidence(IWAE, model)
     assert not rises_below_evidence(SumOfWeights, model)
+
+
+def test_the_noise_of_the_oracle_is_the_noise_asked_for() -> None:
+    found = linear_vae(noise=0.3).vae.likelihood(torch.zeros(2).double()).stddev
+    torch.testing.assert_close(found, torch.full_like(found, 0.3), rtol=1e-6, atol=0)

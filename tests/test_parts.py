@@ -197,10 +197,10 @@ def toy() -> Dataset:
 
 
 def unmoved(vae: VAE, objective: str = "elbo", **options: Any) -> list[str]:
-    """Trains three steps and returns the parameters that stayed where they were."""
+    """Trains three steps and returns the parameters of which any number stayed where it was."""
     before = {name: p.detach().clone() for name, p in vae.named_parameters()}
     fit(vae, toy(), OBJECTIVES[objective](**options), epochs=3, batch_size=28, learning_rate=0.01)
-    return [name for name, p in vae.named_parameters() if torch.equal(p, before[name])]
+    return [name for name, p in vae.named_parameters() if bool((p == before[name]).any())]
 
 
 @pytest.mark.parametrize("prior", PRIORS)
@@ -238,7 +238,7 @@ def counted(function: Any, calls: list[int]) -> Any:
 def test_a_detached_parameter_fails_that_law() -> None:
     vae = build("gaussian-mixture", "diagonal-normal", "gaussian")
     components = vae.prior.components
-    vae.prior.components = lambda: components().__class__(  # type: ignore[method-assign]
+    vae.prior.components = lambda: components().__class__(
         torch.distributions.Normal(vae.prior.loc, bounded_scale(vae.prior.raw_scale.detach())), 1
     )
     assert unmoved(vae) == ["prior.raw_scale"]
@@ -246,7 +246,7 @@ def test_a_detached_parameter_fails_that_law() -> None:
 
 def test_a_saturated_parameter_fails_that_law() -> None:
     vae = build("standard-normal", "diagonal-normal", "gaussian")
-    vae.likelihood.forward = lambda z, y=None: pyro.distributions.Normal(  # type: ignore[method-assign]
+    vae.likelihood.forward = lambda z, y=None: pyro.distributions.Normal(
         vae.likelihood.decoder(z, y).squeeze(-3), bounded_scale(vae.likelihood.raw_scale.clamp(min=0.0))
     ).to_event(2)
     assert unmoved(vae) == ["likelihood.raw_scale"]

@@ -22,7 +22,9 @@ from pyrovae.densities import densities
 from pyrovae.vae import VAE
 
 ROWS = 2**21  # numbers of x decoded at once: 8 MB in float32, which stays in a processor's cache
+WIDTH = 512  # numbers that one draw is taken to need at least: hidden units, components of a prior
 FEWEST = 25  # draws below which a tail has too few points to be fitted
+ROUNDING = 100  # units in the last place by which log weights differ without meaning it
 SHARE = 0.05  # of the data above the k-hat threshold, more than which makes an estimate unreliable
 
 
@@ -67,7 +69,7 @@ class Evidence:
     @property
     def share_above(self) -> float:
         """Share of the data whose k-hat is above the threshold or could not be computed."""
-        return 1 - (self.khat <= self.threshold).double().mean().item()
+        return (~(self.khat <= self.threshold)).double().mean().item()
 
     @property
     def verdict(self) -> str:
@@ -103,7 +105,7 @@ def log_marginal(
         torch.Size([5])
     """
     chunk = max(1, min(particles, 512))
-    size = max(1, ROWS // (chunk * prod(x.shape[1:])))
+    size = max(1, ROWS // (chunk * max(WIDTH, prod(x.shape[1:]))))
     parts = [
         tail_statistics(torch.cat([log_weights(vae, *batch, particles=k) for k in pieces(particles, chunk)]))
         for batch in tqdm(list(batches(x, y, size=size)), disable=None if progress else True, desc="log p(x)")
@@ -151,7 +153,9 @@ def pareto_khat(log_w: Tensor) -> Tensor:
     khat = np.full(len(rows), np.nan)
     if rows.shape[1] >= FEWEST:
         finite = np.isfinite(rows).all(1)
-        flat = finite & (np.ptp(np.where(np.isfinite(rows), rows, 0.0), axis=1) < 1e-9)
+        known = np.where(np.isfinite(rows), rows, 0.0)
+        rounding = ROUNDING * torch.finfo(log_w.dtype).eps * np.maximum(1.0, np.abs(known).max(1))
+        flat = finite & (np.ptp(known, axis=1) < rounding)
         khat = np.where(finite, -np.inf, np.inf)
         for i in np.flatnonzero(finite & ~flat):
             # arviz_stats takes minus the log weights; with the other sign it would fit the harmless tail.

@@ -17,6 +17,8 @@ class GaussianMixture(MixturePrior):
         classes: Number of classes of the data.
         labels: One pool per class; by default where the data have classes and ``components`` is not given.
         components: Number of components without labels, 10 by default.
+        spread: Standard deviation of the means at the start. Pools that start apart stay purer: once classes overlap,
+            a decoder has no reason to keep them apart.
 
     Raises:
         PyrovaeError: Labels without classes, or a number of components other than that of the classes.
@@ -28,13 +30,19 @@ class GaussianMixture(MixturePrior):
     """
 
     def __init__(
-        self, latent_dim: int, classes: int = 0, *, labels: bool | None = None, components: int | None = None
+        self,
+        latent_dim: int,
+        classes: int = 0,
+        *,
+        labels: bool | None = None,
+        components: int | None = None,
+        spread: float = 1.0,
     ) -> None:
         labels = bool(classes) and components is None if labels is None else labels
         check_pools(classes, components, labels=labels)
         size = classes if labels else 10 if components is None else components
         super().__init__(size, classes if labels else 0)
-        self.loc = nn.Parameter(torch.randn(size, latent_dim))
+        self.loc = nn.Parameter(spread * torch.randn(size, latent_dim))
         self.raw_scale = nn.Parameter(torch.zeros(size, latent_dim))
 
     def components(self) -> TorchDistribution:
