@@ -13,6 +13,8 @@ from pyro.distributions import Categorical, Independent, Normal, TorchDistributi
 from torch import Tensor
 from torch.distributions import Distribution, Transform, constraints
 
+from pyrovae.errors import PyrovaeError
+
 SCALE_REACH = math.log(1e4)  # a bounded scale lies between 1e-4 and 1e4
 FAR = -60.0  # log weight below the nearest component, where a component is dropped: e^-60 is under a float64's rounding
 
@@ -34,10 +36,15 @@ def bounded_scale(raw: Tensor) -> Tensor:
 def unbounded_scale(scale: float) -> float:
     """Inverts :func:`bounded_scale`: the raw number to start a parameter at.
 
+    Raises:
+        PyrovaeError: The scale is outside (1e-4, 1e4).
+
     Example:
         >>> round(bounded_scale(torch.tensor(unbounded_scale(0.1))).item(), 6)
         0.1
     """
+    if not 1e-4 < scale < 1e4:
+        raise PyrovaeError(f"scale = {scale:g}", hint="give a number above 1e-4 and below 1e4")
     return SCALE_REACH * math.atanh(math.log(scale) / SCALE_REACH)
 
 
