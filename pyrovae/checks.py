@@ -4,10 +4,11 @@ from typing import Any
 
 import pyro
 import torch
+from pyro import poutine
 from torch import Tensor
 
 from pyrovae.data import Dataset
-from pyrovae.densities import in_data_plate, random_sites, traces
+from pyrovae.densities import in_data_plate, random_sites
 from pyrovae.errors import PyrovaeError
 from pyrovae.vae import VAE
 
@@ -45,8 +46,10 @@ Sites = dict[str, dict[str, Any]]
 
 
 def run(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Sites, Sites]:
+    """Traces both programs apart: the model is not run on the guide's draws, which may not fit it."""
+    batch = (x,) if y is None else (x, y)
     with pyro.get_param_store().scope(), torch.random.fork_rng(devices=[]):
-        model, guide = traces(vae.model, vae.guide, x, *(() if y is None else (y,)))
+        model, guide = (poutine.trace(program).get_trace(*batch) for program in (vae.model, vae.guide))
     return random_sites(model), random_sites(guide)
 
 
@@ -58,11 +61,11 @@ def row(name: str, runs: list[tuple[Sites, Sites]]) -> list[str]:
 
 
 def shape(sites: Sites, name: str) -> str:
-    """Prints batch and event shape, without the particles."""
+    """Prints batch and event shape."""
     if name not in sites:
         return "-"
     value, event = sites[name]["value"].shape, sites[name]["fn"].event_shape
-    batch = value[: len(value) - len(event)][-1:]
+    batch = value[: len(value) - len(event)]
     return f"({', '.join(map(str, batch))} | {', '.join(map(str, event))})"
 
 
@@ -73,7 +76,8 @@ def verdict(name: str, model: Sites, guide: Sites) -> str:
         return "missing in the guide"
     if name in guide and guide[name]["fn"].event_shape != model[name]["fn"].event_shape:
         return "event shapes differ"
-    return "ok" if in_data_plate(model[name]) else "outside plate 'data'"
+    inside = all(in_data_plate(sites[name]) for sites in (model, guide) if name in sites)
+    return "ok" if inside else "outside plate 'data'"
 
 
 def format_table(rows: list[list[str]]) -> str:

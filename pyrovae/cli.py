@@ -1,6 +1,7 @@
 """The command line: parse, call, print. torch is imported inside the commands, so that ``--help`` answers at once."""
 
 import os
+import re
 import sys
 import traceback
 from pathlib import Path
@@ -18,7 +19,7 @@ runs_dir = click.option(
 )
 data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where data are looked for first.")
 threads = click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
-seed = click.option("--seed", type=click.IntRange(min=0), help="Replaces the experiment's seed.")
+seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces the experiment's seed.")
 
 
 class Group(click.Group):
@@ -41,16 +42,22 @@ class Group(click.Group):
 
 def report(error: Exception) -> int:
     """Prints an error and returns the exit code."""
-    known = isinstance(error, PyrovaeError)
-    message = str(error) if known else f"{type(error).__name__}: {error}"
+    message, hint, exit_code = explain(error)
     for line in message.splitlines() or [message]:
         click.echo(f"Error: {line}", err=True)
-    hint = (
-        error.hint if isinstance(error, PyrovaeError) else "this is not your mistake: --debug shows where it happened"
-    )
     if hint:
         click.echo(f"Hint: {hint}", err=True)
-    return error.exit_code if isinstance(error, PyrovaeError) else 1
+    return exit_code
+
+
+def explain(error: Exception) -> tuple[str, str, int]:
+    """Returns the message of an error, its hint and the exit code."""
+    if isinstance(error, PyrovaeError):
+        return str(error), error.hint, error.exit_code
+    if isinstance(error, OSError) and error.strerror:
+        place = f"{error.filename}: " if error.filename else ""
+        return f"{place}{error.strerror}", "make room, or check the path and its permissions", 1
+    return f"{type(error).__name__}: {error}", "this is not your mistake: --debug shows where it happened", 1
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -103,7 +110,7 @@ def init(*, name: str, output: Path | None) -> None:
 
     path = output or Path(f"{name}.toml")
     source = find_config(name, built_in=True)
-    if path.exists():
+    if os.path.lexists(path):
         raise PyrovaeError(f"{path} exists", hint="choose another file with --output", exit_code=2)
     runs.write(path, source.read_bytes())
     click.echo(f"wrote {path}; run it with: pyrovae run {path}")
@@ -135,14 +142,15 @@ def evaluate(
 @click.option("--class", "label", help="Draw from the pool of this class, by name or number.")
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png or .npy file.")
-@click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of the draws.")
+@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 @runs_dir
 def sample(*, run: str, label: str | None, count: int, output: Path | None, seed: int, runs_dir: Path) -> None:
     """Draw data from the model of RUN and save them as a picture or an array."""
     from pyrovae import experiment, runs
 
     directory = runs.find(runs_dir, run)
-    suffix = "" if label is None else f"-class-{runs.checked_name(label)}"
+    # A class may be called "T-shirt/top", a file may not.
+    suffix = "" if label is None else "-class-" + re.sub(r"[^\w.-]+", "-", label)
     path = output or directory / runs.FIGURES / f"sample{suffix}.png"
     click.echo(experiment.sample(directory, path, label, count=count, seed=seed))
 
@@ -157,7 +165,8 @@ def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
 
     directory = runs.find(runs_dir, run)
     vae, dataset = experiment.load(directory, data_dir)
-    for path in gallery.draw(vae, dataset, list(experiment.history_of(directory)), directory / runs.FIGURES):
+    records, seed = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT).seed
+    for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed):
         click.echo(path)
 
 
@@ -192,6 +201,8 @@ def info(*, name: str, data_dir: Path | None) -> None:
     """Print sizes, classes, support and hashes of the data set NAME, or of an .npy or .npz file."""
     from pyrovae.schema import row
 
+    if name == "array":
+        raise PyrovaeError("data set 'array' is a file of yours", hint="pyrovae data info FILE.npy", exit_code=2)
     chosen = (
         row("data", "array")(data_dir, path=name) if name.endswith((".npy", ".npz")) else row("data", name)(data_dir)
     )
@@ -222,7 +233,7 @@ def find_config(config: str, *, built_in: bool = False) -> Path:
     if config in known:
         return known[config]
     path = Path(config)
-    if built_in or (path.suffix != ".toml" and not path.exists()):
+    if built_in or (path.suffix != ".toml" and not os.path.exists(path)):
         raise PyrovaeError(f"unknown experiment '{config}'", hint=did_you_mean(config, known), exit_code=2)
     return path
 

@@ -48,7 +48,7 @@ def read(directory: Path) -> Result:
         experiment.read(directory / runs.EXPERIMENT).to_dict(),
         runs.read_json(directory / runs.MANIFEST),
         numbers,
-        np.load(directory / runs.PER_DATUM, allow_pickle=False),
+        runs.read_array(directory / runs.PER_DATUM),
     )
 
 

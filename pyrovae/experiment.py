@@ -27,6 +27,7 @@ from pyrovae.gallery import draw
 from pyrovae.objectives import Objective
 from pyrovae.schema import CHOICES, SECTIONS, complete, construct, factory_of, problems, row
 from pyrovae.training import History, fit
+from pyrovae.training.engines import ENGINES
 from pyrovae.vae import VAE
 
 EXAMPLES = 20_000  # training data handed to priors that start from data
@@ -51,7 +52,15 @@ class Experiment:
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @classmethod
-    def of(cls, name: str, overrides: Mapping[str, Any], *, source: str = "experiment", text: str = "") -> "Experiment":
+    def of(
+        cls,
+        name: str,
+        overrides: Mapping[str, Any],
+        *,
+        source: str = "experiment",
+        text: str = "",
+        later: Mapping[tuple[str, str], str] | None = None,
+    ) -> "Experiment":
         """Completes overrides, as a TOML file holds them.
 
         Args:
@@ -59,11 +68,15 @@ class Experiment:
             overrides: ``seed`` and sections.
             source: Where the overrides come from, for errors.
             text: The file's text, to find lines in.
+            later: (section, key) of what did not come from the file, with where it did come from.
 
         Raises:
             PyrovaeError: Unknown sections, keys, names and wrong types, all of them at once.
         """
-        found = [f"{source}{line_of(text, *where)}: {problem}" for where, problem in list_problems(overrides)]
+        found = [
+            f"{(later or {}).get(where) or source + line_of(text, *where)}: {problem}"
+            for where, problem in list_problems(overrides)
+        ]
         if found:
             raise PyrovaeError("\n".join(found), hint="pyrovae list shows every name and option", exit_code=2)
         sections = {section: complete(section, overrides.get(section, {})) for section in SECTIONS}
@@ -86,11 +99,14 @@ def list_problems(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, str], s
     found: list[tuple[tuple[str, str], str]] = []
     for section, given in overrides.items():
         if section == "seed":
-            if not isinstance(given, int) or isinstance(given, bool) or given < 0:
-                found.append((("", "seed"), f"'seed' should be a whole number, 0 or more, got {given!r}"))
-        elif section not in SECTIONS or not isinstance(given, Mapping):
+            if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < 2**63:
+                found.append((("", "seed"), f"'seed' should be a whole number, 0 to 2**63 - 1, got {given!r}"))
+        elif section not in SECTIONS:
             hint = did_you_mean(section, [*SECTIONS, "seed"])
-            found.append(((section, ""), f"unknown section [{section}] ({hint})"))
+            what = f"section [{section}]" if isinstance(given, Mapping) else f"key '{section}' outside of sections"
+            found.append(((section, ""), f"unknown {what} ({hint})"))
+        elif not isinstance(given, Mapping):
+            found.append(((section, ""), f"'{section}' should be a section, [{section}], got {given!r}"))
     for section in SECTIONS:
         if isinstance(overrides.get(section, {}), Mapping):
             wrong = problems(section, overrides.get(section, {}))
@@ -99,20 +115,20 @@ def list_problems(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, str], s
 
 
 def line_of(text: str, section: str, key: str) -> str:
-    """Returns ``":7"`` where the key stands on line 7 of the text, else nothing.
+    """Returns ``":7"`` where the key, or the section, stands on line 7 of the text, else nothing.
 
     Example:
-        >>> line_of("[train]\\nepoch = 3", "train", "epoch")
-        ':2'
+        >>> line_of("[train]\\nepoch = 3", "train", "epoch"), line_of("train.epoch = 3", "train", "epoch")
+        (':2', ':1')
     """
-    inside = "" if not section else None
+    wanted, inside = ".".join(filter(None, (section, key))), ""
     for number, line in enumerate(text.splitlines(), start=1):
         words = line.split("#")[0].strip()
         if words.startswith("["):
-            inside = words.strip("[]").strip()
-            if inside == section and not key:
-                return f":{number}"
-        elif inside == section and key and words.split("=")[0].strip() == key:
+            path = inside = words.strip("[] ")
+        else:
+            path = ".".join(filter(None, (inside, words.split("=")[0].strip())))
+        if path == wanted:
             return f":{number}"
     return ""
 
@@ -138,15 +154,15 @@ def read(path: Path, overrides: Sequence[str] = (), *, seed: int | None = None) 
         raise PyrovaeError(f"{path}: not TOML: {error}", hint=hint, exit_code=2) from None
     except OSError as error:
         raise PyrovaeError(f"cannot read {path}: {error.strerror}", exit_code=2) from None
-    for override in overrides:
-        merge(content, override)
+    later = {merge(content, override): f"--set {override}" for override in overrides}
     if seed is not None:
         content["seed"] = seed
-    return Experiment.of(path.stem, content, source=str(path), text=text)
+        later["", "seed"] = f"--seed {seed}"
+    return Experiment.of(path.stem, content, source=str(path), text=text, later=later)
 
 
-def merge(content: dict[str, Any], override: str) -> None:
-    """Writes ``section.key=value`` into the content of a file."""
+def merge(content: dict[str, Any], override: str) -> tuple[str, str]:
+    """Writes ``section.key=value`` into the content of a file and returns (section, key)."""
     path, equals, value = override.partition("=")
     *sections, key = path.strip().split(".")
     if not equals or len(sections) > 1 or (not sections and key != "seed"):
@@ -159,6 +175,7 @@ def merge(content: dict[str, Any], override: str) -> None:
     if not isinstance(target, dict):
         raise PyrovaeError(f"--set {override}: '{sections[0]}' is no section", hint="see pyrovae list", exit_code=2)
     target[key] = parsed
+    return "".join(sections), key
 
 
 def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
@@ -243,6 +260,7 @@ def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -
     vae, objective = make_vae(experiment, description, dataset), make_objective(experiment)
     check_combination(vae, dataset)
     check_sizes(experiment, dataset)
+    check_engine(experiment, vae, objective)
     runs.create(directory)
     runs.write_toml(directory / runs.EXPERIMENT, experiment.to_dict())
     manifest = runs.manifest(experiment.to_dict(), experiment.seed) | {"data": description, "model": facts(vae)}
@@ -264,10 +282,20 @@ def facts(vae: VAE) -> dict[str, Any]:
 
 
 def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
-    """Refuses what ``fit`` would refuse, before anything is written."""
+    """Refuses what ``fit`` and ``evaluate`` would refuse, before anything is written."""
     size, batch_size = len(dataset.train), experiment.sections["train"]["batch_size"]
     if size < batch_size:
         raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
+    asked = experiment.sections["evaluation"]["data"]
+    if asked == 1 or len(dataset.test) < 2:
+        hint = "set evaluation.data to 2 or more" if asked == 1 else "give more data, or a larger data.test"
+        raise PyrovaeError("1 test datum to judge: a standard error needs 2", hint=hint)
+
+
+def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None:
+    """Makes and drops the engine of the training, which says what it cannot do."""
+    train = experiment.sections["train"]
+    ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"])
 
 
 def judge(experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any) -> Evidence:
@@ -316,6 +344,8 @@ def sample(directory: Path, path: Path, label: str | None = None, *, count: int 
     if path.suffix == ".npy":
         runs.write_array(path, drawn.numpy())
         return path
+    if path.suffix != ".png":
+        raise PyrovaeError(f"cannot write a picture as '{path.name}'", hint="end it in .png or .npy", exit_code=2)
     title = "samples of the prior" if label is None else f"samples of pool {label}"
     span = None if data["support"] == "real" else (0.0, 1.0)
     return figures.save(figures.image_grid(drawn, title=f"{title}, E[x | z]", span=span), path)

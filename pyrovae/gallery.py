@@ -113,6 +113,7 @@ def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
 
 def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int = 5) -> Figure:
     """Goes straight from one test datum to another, of another class where there are labels."""
+    rows = min(rows, len(x) // 2)
     ends = torch.arange(2 * rows) if y is None else different(y, rows)
     z = vae.embed(x[ends], label_of(vae, y, ends)).unflatten(0, (rows, 2))
     share = torch.linspace(0, 1, STEPS, device=z.device)[:, None]

@@ -14,7 +14,7 @@ from torch import nn
 
 from pyrovae.checks import check_combination
 from pyrovae.data import Dataset
-from pyrovae.experiment import Experiment, check_sizes, describe, make_data, make_objective, make_vae
+from pyrovae.experiment import Experiment, check_engine, check_sizes, describe, make_data, make_objective, make_vae
 from pyrovae.objectives import Objective
 from pyrovae.training.fit import present
 from pyrovae.vae import VAE
@@ -32,6 +32,7 @@ def rehearse(experiment: Experiment, data_dir: Path | None = None) -> str:
     vae, objective = make_vae(experiment, describe(dataset), dataset), make_objective(experiment)
     check_combination(vae, dataset)
     check_sizes(experiment, dataset)
+    check_engine(experiment, vae, objective)
     parts = {"prior": vae.prior, "likelihood": vae.likelihood, "posterior": vae.posterior}
     train = experiment.sections["train"]
     steps = train["epochs"] * math.ceil(len(dataset.train) / train["batch_size"])

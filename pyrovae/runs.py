@@ -66,7 +66,7 @@ def find(root: Path, run: str) -> Path:
         PyrovaeError: Neither is a run directory.
     """
     for path in (Path(run), root / run):
-        if (path / MANIFEST).is_file():
+        if os.path.isfile(path / MANIFEST):  # False, where Path's own raises, for a name that is too long
             return path
     known = sorted(p.parent.name for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
     hint = f"runs in {root}: {', '.join(known)}" if known else f"no runs in {root}: pyrovae run digits-gaussian-mixture"
@@ -128,7 +128,7 @@ def read_checkpoint(path: Path, module: nn.Module) -> None:
     weights = checkpoint_content(path)["weights"]
     try:
         module.load_state_dict(weights)
-    except RuntimeError as error:
+    except (RuntimeError, TypeError) as error:
         reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
         raise PyrovaeError(f"checkpoint {path} is of another model: {reason}", hint="do not edit a run") from None
 
@@ -149,9 +149,9 @@ def checkpoint_content(path: Path) -> dict[str, Any]:
         raise PyrovaeError(
             f"refusing to load {path}: not a checkpoint ({reason})", hint="train the run again"
         ) from None
-    if not isinstance(content, dict) or "format_version" not in content:
+    if not isinstance(content, dict) or not {"format_version", "weights"} <= set(content):
         raise PyrovaeError(f"refusing to load {path}: not a pyrovae checkpoint", hint="train the run again")
-    if content["format_version"] > FORMAT:
+    if content["format_version"] != FORMAT:  # there is no older one
         newer = f"checkpoint format {content['format_version']} is newer than this pyrovae ({FORMAT})"
         raise PyrovaeError(newer, hint="upgrade pyrovae")
     return content
@@ -172,8 +172,27 @@ def read_json(path: Path) -> dict[str, Any]:
     return content
 
 
+def read_array(path: Path) -> np.ndarray:
+    """Returns one of a run's arrays.
+
+    Raises:
+        PyrovaeError: It is missing or damaged.
+    """
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise PyrovaeError(f"no {path.name} in {path.parent}", hint=f"pyrovae evaluate {path.parent}") from None
+    except (ValueError, EOFError) as error:
+        reason = "it holds Python objects" if "pickle" in str(error) else str(error)
+        raise PyrovaeError(f"{path} is damaged: {reason}", hint=f"pyrovae evaluate {path.parent}") from None
+    return array
+
+
 def read_rows(path: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except ValueError as error:
+        raise PyrovaeError(f"{path} is damaged: {error}", hint="train the run again") from None
 
 
 @contextmanager

@@ -7,7 +7,7 @@ In an experiment file ``beta = 0.5`` is a constant and ``beta = { schedule = "li
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, TypeGuard
 
 from pyrovae.errors import PyrovaeError, did_you_mean
 
@@ -93,16 +93,24 @@ def make_schedule(spec: ScheduleSpec, *, key: str, steps: int | None = None) -> 
         >>> beta(5), end
         (2.0, 10)
     """
-    if isinstance(spec, int | float):
-        value = float(spec)
-        return lambda step: value, 0
+    if is_number(spec):
+        return lambda step: float(spec), 0
+    if not isinstance(spec, Mapping):
+        hint = f'{key} = 1.0, or {key} = {{ schedule = "linear", steps = 2000 }}'
+        raise PyrovaeError(f"{key}: should be a number or a schedule, got {spec!r}", hint=hint, exit_code=2)
     options = {"steps": steps, "value": 1.0} | dict(spec)
     name, value = options.pop("schedule", "constant"), options.pop("value")
+    if not is_number(value):
+        raise PyrovaeError(f"{key}: value should be a number, got {value!r}", hint=f"{key}.value = 1.0", exit_code=2)
     if name not in SCHEDULES:
         raise PyrovaeError(f"{key}: unknown schedule '{name}'", hint=did_you_mean(str(name), SCHEDULES), exit_code=2)
     check_options(key, name, options)
     schedule = SCHEDULES[name](**options)
     return lambda step: value * schedule(step), options["steps"]
+
+
+def is_number(value: Any) -> TypeGuard[float]:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def check_options(key: str, name: str, options: Mapping[str, Any]) -> None:
@@ -114,6 +122,9 @@ def check_options(key: str, name: str, options: Mapping[str, Any]) -> None:
                 hint=did_you_mean(option, [*known, "value"]),
                 exit_code=2,
             )
+        if option != "steps" and not (is_number(options[option]) and options[option] > 0):
+            got = f"{key}: '{option}' of schedule '{name}' should be a number above 0, got {options[option]!r}"
+            raise PyrovaeError(got, hint=f"leave {key}.{option} out for its default", exit_code=2)
     if not isinstance(options["steps"], int) or options["steps"] < 1:
         raise PyrovaeError(
             f"{key}: schedule '{name}' needs 'steps', a whole number above 0", hint=f"{key}.steps = 2000", exit_code=2

@@ -5,6 +5,7 @@ down twice, so a new row of a table is configurable, listed and checked without 
 """
 
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
@@ -112,7 +113,9 @@ def factory_of(section: str, given: Mapping[str, Any]) -> Factory:
 def complete(section: str, given: Mapping[str, Any]) -> dict[str, Any]:
     """Returns a section with every default filled in."""
     name = {} if section in FUNCTIONS else {"name": CHOICES[section][1]}
-    return name | {key: option.default for key, option in options(factory_of(section, given)).items()} | dict(given)
+    defaults = {key: option.default for key, option in options(factory_of(section, given)).items()}
+    # Lists, as TOML has them: what is read back from a file is then equal.
+    return name | {k: list(v) if isinstance(v, tuple) else v for k, v in (defaults | dict(given)).items()}
 
 
 def problems(section: str, given: Mapping[str, Any]) -> dict[str, str]:
@@ -147,10 +150,26 @@ def complaint(path: str, value: Any, hint: Any) -> str:
             make_schedule(value, key=path, steps=1 if path == "train.learning_rate" else None)
         except PyrovaeError as error:
             return f"{error} ({error.hint})"
-    lowest = 0 if path.endswith(("beta", "seed")) else None
-    if isinstance(value, int | float) and not isinstance(value, bool) and value <= 0 and value != lowest:
-        return f"should be {'0 or more' if lowest == 0 else 'above 0'}, got {value!r}"
-    return ""
+    numbers = [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, int | float)]
+    return next((f"should be {reason}, got {value!r}" for v in numbers if (reason := out_of_range(path, v))), "")
+
+
+def out_of_range(path: str, value: float) -> str:
+    """Returns what a number should be and is not, or nothing.
+
+    Example:
+        >>> out_of_range("train.epochs", 0), out_of_range("train.ema", 1.5), out_of_range("objective.beta", 0.0)
+        ('above 0', 'below 1', '')
+    """
+    if isinstance(value, bool):
+        return ""
+    if not math.isfinite(value):
+        return "finite"
+    if path == "train.ema" and value >= 1:
+        return "below 1"
+    if path.endswith(("beta", "seed")):
+        return "0 or more" if value < 0 else ""
+    return "above 0" if value <= 0 else ""
 
 
 def fits(value: Any, hint: Any) -> bool:

@@ -46,7 +46,8 @@ class Gaussian(nn.Module):
     ) -> None:
         super().__init__()
         self.classes, self.event_shape = classes, tuple(event_shape)
-        self.decoder = network((latent_dim,), (1 + (noise == "pixel"), *event_shape), classes)
+        self.pixel = noise == "pixel"
+        self.decoder = network((latent_dim,), (2, *event_shape) if self.pixel else event_shape, classes)
         raw_scale = torch.tensor(unbounded_scale(scale))
         if noise == "fixed":
             self.register_buffer("raw_scale", raw_scale)
@@ -54,6 +55,8 @@ class Gaussian(nn.Module):
             self.raw_scale = nn.Parameter(raw_scale)
 
     def forward(self, z: Tensor, y: Tensor | None = None) -> dist.TorchDistribution:
-        loc, *raw_pixel = self.decoder(z, y).unbind(-len(self.event_shape) - 1)
-        raw_scale = self.raw_scale + raw_pixel[0] if raw_pixel else self.raw_scale
+        loc, raw_scale = self.decoder(z, y), self.raw_scale
+        if self.pixel:
+            loc, raw_pixel = loc.unbind(-len(self.event_shape) - 1)
+            raw_scale = raw_scale + raw_pixel
         return dist.Normal(loc, bounded_scale(raw_scale)).to_event(len(self.event_shape))

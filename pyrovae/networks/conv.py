@@ -40,10 +40,10 @@ def conv(
         >>> conv((16,), (3, 32, 32))(torch.zeros(4, 2, 16)).shape
         torch.Size([4, 2, 3, 32, 32])
     """
-    shape = in_shape if len(in_shape) > 1 else out_shape
-    if len(shape) < 2:
+    if max(len(in_shape), len(out_shape)) < 2:
         raise PyrovaeError(
-            f"network 'conv' needs pictures (..., height, width), data have shape {tuple(shape)}",
+            f"network 'conv' needs pictures (..., height, width), it was asked for {tuple(in_shape)} -> "
+            f"{tuple(out_shape)}",
             hint="use the network 'mlp'",
         )
     kind = ConvEncoder if len(in_shape) > 1 else ConvDecoder

@@ -28,8 +28,8 @@ class DiagonalNormal(nn.Module):
     def __init__(self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0) -> None:
         super().__init__()
         self.classes = classes
-        self.encoder = network(event_shape, (2, latent_dim), classes)
+        self.encoder = network(event_shape, (2 * latent_dim,), classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> TorchDistribution:
-        loc, raw_scale = self.encoder(x, y).unbind(-2)
+        loc, raw_scale = self.encoder(x, y).chunk(2, -1)
         return Normal(loc, bounded_scale(raw_scale)).to_event(1)

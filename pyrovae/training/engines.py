@@ -19,6 +19,7 @@ from pyrovae.vae import VAE
 Step = Callable[..., float]
 # Ours or Pyro's: all have `loss` and `loss_and_grads`, which their common base class does not declare.
 AnyObjective = Any
+REMEDY = "lower train.learning_rate, or set train.clip = 10.0"
 
 
 def eager(vae: VAE, objective: AnyObjective, learning_rate: Schedule, clip: float | None) -> Step:
@@ -60,7 +61,7 @@ def svi(vae: VAE, objective: AnyObjective, learning_rate: Schedule, clip: float 
 
 def check_finite(loss: float) -> None:
     if not math.isfinite(loss):
-        raise PyrovaeError(f"loss became {loss}", hint="lower train.learning_rate, or set train.clip = 10.0")
+        raise PyrovaeError(f"loss became {loss}", hint=REMEDY)
 
 
 ENGINES: dict[str, Callable[[VAE, AnyObjective, Schedule, float | None], Step]] = {"eager": eager, "svi": svi}

@@ -4,6 +4,7 @@ import copy
 import math
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any, Literal, cast
 
@@ -17,11 +18,11 @@ from tqdm import tqdm
 from pyrovae.checks import check_combination
 from pyrovae.data import Dataset
 from pyrovae.densities import densities
-from pyrovae.errors import PyrovaeError
+from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.evaluation.evidence import batches
 from pyrovae.objectives import Objective
 from pyrovae.schedules import ScheduleSpec, make_schedule
-from pyrovae.training.engines import ENGINES, AnyObjective
+from pyrovae.training.engines import ENGINES, REMEDY, AnyObjective
 from pyrovae.training.history import History, Record
 from pyrovae.vae import VAE
 
@@ -66,6 +67,9 @@ def fit(
     Raises:
         PyrovaeError: Data that the likelihood cannot score, fewer rows than a batch, or a loss that is not finite.
     """
+    check_numbers(epochs=epochs, batch_size=batch_size, clip=clip, ema=ema, patience=patience)
+    if engine not in ENGINES:
+        raise PyrovaeError(f"unknown engine '{engine}'", hint=did_you_mean(engine, ENGINES), exit_code=2)
     check_combination(vae, dataset)
     size = len(dataset.train)
     if size < batch_size:
@@ -73,6 +77,8 @@ def fit(
     total = epochs * math.ceil(size / batch_size)
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
     torch.manual_seed(seed)
+    if isinstance(objective, Objective):
+        objective.step = 0  # its schedule starts with the training
     averaged = None if ema is None else AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(ema))
     judged = vae if averaged is None else cast(VAE, averaged.module)
     history, selection, started, count = History(), Selection(getattr(objective, "warmup", 0), patience), monotonic(), 0
@@ -83,11 +89,9 @@ def fit(
             vae.train()
             loss = 0.0
             for index in order(seed, epoch, size, batch_size):
-                try:
-                    loss += step(*present(*dataset.batch(index)))
-                except PyrovaeError as error:
-                    raise PyrovaeError(f"{error} at step {count + 1} (epoch {epoch})", hint=error.hint) from None
                 count += 1
+                with located(f"at step {count} (epoch {epoch})"):
+                    loss += step(*present(*dataset.batch(index)))
                 if averaged is not None:
                     averaged.update_parameters(vae)
             record = {
@@ -130,6 +134,14 @@ class Selection:
         return self.patience is not None and record["epoch"] - self.epoch >= self.patience
 
 
+def check_numbers(**numbers: float | None) -> None:
+    """Refuses numbers that would train nothing or another thing than was meant."""
+    for name, value in numbers.items():
+        if value is not None and (value <= 0 or (name == "ema" and value >= 1)):
+            wanted = "between 0 and 1" if name == "ema" else "above 0"
+            raise PyrovaeError(f"train.{name} = {value:g}", hint=f"give a number {wanted}", exit_code=2)
+
+
 def order(seed: int, epoch: int, size: int, batch_size: int) -> Iterator[Tensor]:
     """Yields the rows of each batch of an epoch, a function of (seed, epoch) alone.
 
@@ -140,6 +152,19 @@ def order(seed: int, epoch: int, size: int, batch_size: int) -> Iterator[Tensor]
     (state,) = np.random.SeedSequence([seed, epoch]).generate_state(1, np.uint64)
     generator = torch.Generator().manual_seed(int(state) % 2**63)
     yield from torch.randperm(size, generator=generator).split(batch_size)
+
+
+@contextmanager
+def located(where: str) -> Iterator[None]:
+    """Says where a loss stopped being a number; weights that overflow meet Pyro's own check before there is a loss."""
+    try:
+        yield
+    except PyrovaeError as error:
+        raise PyrovaeError(f"{error} {where}", hint=error.hint) from None
+    except ValueError as error:
+        if "nan" not in str(error) and "inf" not in str(error):
+            raise
+        raise PyrovaeError(f"weights became non-finite {where}", hint=REMEDY) from error
 
 
 def present(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
