@@ -87,7 +87,8 @@ def test_float_pixels_are_drawn_with_their_probability() -> None:
     torch.manual_seed(0)
     p = torch.tensor([0.0, 0.3, 1.0]).expand(100_000, 3)
     frequency = draw(p, None).double().mean(0)
-    assert frequency[0] == 0 and frequency[2] == 1
+    assert frequency[0] == 0
+    assert frequency[2] == 1
     assert abs(frequency[1] - 0.3) < 4 * (0.3 * 0.7 / 100_000) ** 0.5
 
 
@@ -97,7 +98,8 @@ def test_zeros_and_ones_stay_as_they_are_under_every_rule() -> None:
         data = make_dataset("bits", bits, binarize=rule, validation=1, test=1)  # type: ignore[arg-type]
         assert (data.max_level, data.support) == (1, "binary")
         x, _ = data.batch(torch.arange(4))
-        assert torch.equal(x, data.held_out("train")[0]) and (x.sum(1) == 1).all()
+        assert torch.equal(x, data.held_out("train")[0])
+        assert (x.sum(1) == 1).all()
 
 
 def test_threshold_is_above_one_half() -> None:
@@ -115,7 +117,8 @@ def test_dynamic_draws_training_rows_afresh_and_the_others_never() -> None:
     assert not torch.equal(first, again)
     for split in ("train", "validation", "test"):
         assert torch.equal(data.held_out(split)[0], data.held_out(split)[0])  # type: ignore[arg-type]
-    assert data.train.x.max() > 1 and data.validation.x.max() == 1 == data.test.x.max()
+    assert data.train.x.max() > 1
+    assert data.validation.x.max() == 1 == data.test.x.max()
 
 
 def test_held_out_rows_ignore_and_spare_the_global_generator() -> None:
@@ -141,7 +144,8 @@ def test_every_split_and_every_seed_has_noise_of_its_own() -> None:
 
 def test_static_stores_once_what_dynamic_draws_for_the_whole_of_train() -> None:
     static, dynamic = toy("static"), toy("dynamic")
-    assert static.max_level == 1 and dynamic.max_level == 255
+    assert static.max_level == 1
+    assert dynamic.max_level == 255
     assert torch.equal(static.held_out("train")[0], dynamic.held_out("train")[0])
     assert torch.equal(static.batch(torch.arange(5))[0], static.held_out("train")[0][:5])
     assert static.hashes()["test"] == dynamic.hashes()["test"]
@@ -151,10 +155,15 @@ def test_static_stores_once_what_dynamic_draws_for_the_whole_of_train() -> None:
 def test_programs_read_float32_within_the_support(binarize: str) -> None:
     data = toy(binarize)
     x, y = data.batch(torch.tensor([3, 0]))
-    assert x.dtype == torch.float32 and x.shape == (2, *data.event_shape) and y is not None and y.dtype == torch.int64
+    assert x.dtype == torch.float32
+    assert x.shape == (2, *data.event_shape)
+    assert y is not None
+    assert y.dtype == torch.int64
     for split in ("train", "validation", "test"):
         x, _ = data.held_out(split)  # type: ignore[arg-type]
-        assert x.dtype == torch.float32 and x.min() >= 0 and x.max() <= 1
+        assert x.dtype == torch.float32
+        assert x.min() >= 0
+        assert x.max() <= 1
         assert ((x == 0) | (x == 1)).all() == (data.support == "binary") == (binarize != "none")
 
 
@@ -193,7 +202,8 @@ def test_test_rows_depend_on_the_seed_but_not_on_the_validation_size() -> None:
 def test_a_published_test_set_keeps_its_order() -> None:
     test = (grey(7).numpy(), np.zeros(7, dtype=np.uint8))
     data = make_dataset("toy", grey(), torch.arange(40) % 2, test=test, validation=10)
-    assert [len(split) for split in data] == [30, 10, 7] and np.array_equal(data.test.x.numpy(), test[0])
+    assert [len(split) for split in data] == [30, 10, 7]
+    assert np.array_equal(data.test.x.numpy(), test[0])
     assert data.classes == ("0", "1")
 
 
@@ -201,7 +211,8 @@ def test_labels_follow_their_rows() -> None:
     x = torch.arange(60).reshape(30, 2)
     data = make_dataset("toy", x, torch.arange(30) % 3)
     for split in data:
-        assert split.y is not None and torch.equal(split.x[:, 0].long() // 2 % 3, split.y)
+        assert split.y is not None
+        assert torch.equal(split.x[:, 0].long() // 2 % 3, split.y)
 
 
 @pytest.mark.parametrize(
@@ -241,7 +252,8 @@ def test_hashes_see_one_bit_and_one_label() -> None:
 
 def test_moving_keeps_everything_else() -> None:
     data = toy().to("cpu")
-    assert data.hashes() == toy().hashes() and data.classes == toy().classes
+    assert data.hashes() == toy().hashes()
+    assert data.classes == toy().classes
     assert toy().to("meta").train.x.is_meta
 
 
@@ -360,7 +372,8 @@ def test_idx_is_read_by_content(tmp_path: Path, content: bytes) -> None:
 def test_damaged_idx_files_are_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = idx_file(tmp_path, content)
     text = refusal(lambda: read_idx(path, dims=3))
-    assert message in text and "train-images-idx3-ubyte" in text
+    assert message in text
+    assert "train-images-idx3-ubyte" in text
 
 
 def test_an_idx_file_cut_anywhere_is_refused(tmp_path: Path) -> None:
@@ -419,7 +432,8 @@ def test_image_sets_are_read_from_torchvisions_layout(tmp_path: Path, name: str,
     data = DATA[name](tmp_path, validation=10)
     assert [len(split) for split in data] == [50, 10, 12]
     assert (data.event_shape, data.support, data.max_level) == ((1, 28, 28), "binary", 255)
-    assert len(data.classes) == 10 and data.name == name
+    assert len(data.classes) == 10
+    assert data.name == name
 
 
 def test_places_are_searched_in_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, mirror: Mirror) -> None:
@@ -436,7 +450,8 @@ def test_places_are_searched_in_order(tmp_path: Path, monkeypatch: pytest.Monkey
 
 def test_a_missing_set_is_downloaded_once(tmp_path: Path, mirror: Mirror) -> None:
     first, second = (DATA["mnist"](tmp_path / "data", validation=10) for _ in range(2))
-    assert first.hashes() == second.hashes() and mirror.calls == 1
+    assert first.hashes() == second.hashes()
+    assert mirror.calls == 1
     assert sorted(path.name for path in (tmp_path / "data" / "MNIST" / "raw").iterdir()) == sorted(FILES)
 
 
@@ -539,7 +554,8 @@ def test_real_mnist_has_the_known_mean() -> None:
     whole = torch.cat([data.train.x, data.validation.x])
     # 0.1307 is the mean everybody standardises MNIST with.
     assert abs(whole.double().mean().item() / 255 - 0.1307) < 5e-5
-    assert data.test.y is not None and data.test.y[:5].tolist() == [7, 2, 1, 0, 4]
+    assert data.test.y is not None
+    assert data.test.y[:5].tolist() == [7, 2, 1, 0, 4]
 
 
 # ------------------------------------------------------------------------------------------- digits and arrays
@@ -549,10 +565,12 @@ def test_digits_are_scikit_learns() -> None:
     from sklearn.datasets import load_digits
 
     data = DATA["digits"](binarize="none")
-    assert [len(split) for split in data] == [1200, 200, 397] and data.classes == tuple("0123456789")
+    assert [len(split) for split in data] == [1200, 200, 397]
+    assert data.classes == tuple("0123456789")
     total = sum(int(split.x.sum()) for split in data)
     assert total == load_digits().data.sum()
-    assert data.support == "unit" and data.held_out("test")[0].max() == 1
+    assert data.support == "unit"
+    assert data.held_out("test")[0].max() == 1
 
 
 def test_arrays_are_read_with_and_without_labels(tmp_path: Path) -> None:
@@ -560,8 +578,11 @@ def test_arrays_are_read_with_and_without_labels(tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", x)
     np.savez_compressed(tmp_path / "xy.npz", x=x, y=y)
     plain, labelled = (DATA["array"](tmp_path, path=name) for name in ("x.npy", "xy.npz"))
-    assert plain.train.y is None and plain.classes == () and plain.batch(torch.arange(2))[1] is None
-    assert labelled.classes == tuple("01234") and torch.equal(plain.train.x, labelled.train.x)
+    assert plain.train.y is None
+    assert plain.classes == ()
+    assert plain.batch(torch.arange(2))[1] is None
+    assert labelled.classes == tuple("01234")
+    assert torch.equal(plain.train.x, labelled.train.x)
     assert [len(split) for split in plain] == [32, 4, 4]
 
 
@@ -619,7 +640,8 @@ def test_bad_arrays_are_named_and_never_run(
     monkeypatch.chdir(tmp_path)
     Path("mine.npz").write_bytes(content)
     text = refusal(lambda: DATA["array"](path="mine.npz"))
-    assert message in text and "allow_pickle" not in text
+    assert message in text
+    assert "allow_pickle" not in text
     assert not Path("PWNED").exists()
 
 
@@ -636,7 +658,8 @@ def test_an_array_file_cut_anywhere_is_refused(tmp_path: Path, content: bytes) -
 @pytest.mark.parametrize("name", DATA)
 def test_a_row_of_the_table_is_a_configuration(name: str) -> None:
     parameters = list(inspect.signature(DATA[name]).parameters.values())
-    assert parameters[0].name == "data_dir" and parameters[0].default is None
+    assert parameters[0].name == "data_dir"
+    assert parameters[0].default is None
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters[1:])
     assert {"binarize", "seed"} <= {parameter.name for parameter in parameters[1:]}
     assert set(get_type_hints(DATA[name])) == {parameter.name for parameter in parameters} | {"return"}

@@ -1,0 +1,64 @@
+"""The command line, called in this process, and an experiment that takes a second."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner, Result
+
+from pyrovae.cli import main
+
+DIGITS = "digits-gaussian-mixture"
+TINY = Path(__file__).with_name("tiny.toml")
+Maker = Callable[..., Path]
+
+
+def invoke(*args: object) -> Result:
+    """Calls the command line; an exception that it does not turn into an exit code is raised."""
+    return CliRunner().invoke(main, [str(arg) for arg in args], catch_exceptions=False)
+
+
+def succeeds(*args: object) -> str:
+    """Returns what a command prints."""
+    result = invoke(*args)
+    assert result.exit_code == 0, result.output
+    return result.stdout
+
+
+def refusal(*args: object, code: int = 1) -> str:
+    """Returns the error and hint of a command that is the user's mistake: lines of each, and no traceback."""
+    result = invoke(*args)
+    assert result.exit_code == code, result.output
+    lines = result.stderr.splitlines()
+    assert lines
+    assert all(line.startswith(("Error: ", "Hint: ")) for line in lines), result.stderr
+    assert [line for line in lines if line.startswith("Hint: ")] == lines[-1:], "one hint, at the end"
+    assert "not your mistake" not in result.stderr
+    return result.stderr
+
+
+def sets(options: Mapping[str, Any]) -> list[str]:
+    """Writes options as ``--set key=value``; what is None is left out."""
+    values = {key: str(value).lower() if isinstance(value, bool) else value for key, value in options.items()}
+    return [word for key, value in values.items() if value is not None for word in ("--set", f"{key}={value}")]
+
+
+def train(root: Path, name: str, options: Mapping[str, Any] | None = None, *, figures: bool = False) -> Path:
+    """Trains a tiny experiment on the digits and returns its directory; figures take longer than everything else."""
+    with pytest.MonkeyPatch.context() as patch:
+        if not figures:
+            patch.setattr("pyrovae.experiment.draw", lambda *_: None)
+        succeeds("run", TINY, "--runs-dir", root, "--name", name, *sets(options or {}))
+    return root / name
+
+
+def files(folder: Path) -> list[str]:
+    """Returns everything below a folder that is there or not, links and hidden files too."""
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
+
+
+def real(rows: int = 60, shape: tuple[int, ...] = (8, 8), seed: int = 0) -> np.ndarray:
+    """Draws real-valued data, smooth enough to learn."""
+    return np.random.default_rng(seed).normal(size=(rows, *shape)).cumsum(-1).astype("float32")

@@ -1,0 +1,26 @@
+"""Runs that several files of tests look at. Nobody writes into them: `copied` is for that."""
+
+import shutil
+from pathlib import Path
+
+import pytest
+from commands import Maker, train
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder of two finished runs on the digits, "pools" with all its figures and "normal" without any."""
+    folder = tmp_path_factory.mktemp("runs")
+    train(folder, "pools", {"prior.name": "gaussian-mixture"}, figures=True)
+    train(folder, "normal")
+    return folder
+
+
+@pytest.fixture
+def copied(root: Path, tmp_path: Path) -> Maker:
+    """Copies a run without its figures, to be damaged."""
+
+    def copy(name: str = "pools") -> Path:
+        return Path(shutil.copytree(root / name, tmp_path / "runs" / name, ignore=shutil.ignore_patterns("figures")))
+
+    return copy
