@@ -153,7 +153,8 @@ def read(path: Path, overrides: Sequence[str] = (), *, seed: int | None = None) 
         hint = 'write key = value, words in "quotes"'
         raise PyrovaeError(f"{path}: not TOML: {error}", hint=hint, exit_code=2) from None
     except OSError as error:
-        raise PyrovaeError(f"cannot read {path}: {error.strerror}", exit_code=2) from None
+        hint = "give an experiment file, or a name that pyrovae list experiments prints"
+        raise PyrovaeError(f"cannot read {path}: {error.strerror}", hint=hint, exit_code=2) from None
     later = {merge(content, override): f"--set {override}" for override in overrides}
     if seed is not None:
         content["seed"] = seed

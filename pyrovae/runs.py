@@ -8,7 +8,7 @@ import platform
 import re
 import zipfile
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -66,7 +66,7 @@ def find(root: Path, run: str) -> Path:
         PyrovaeError: Neither is a run directory.
     """
     for path in (Path(run), root / run):
-        if os.path.isfile(path / MANIFEST):  # False, where Path's own raises, for a name that is too long
+        if os.path.isfile(path / MANIFEST):  # Path's own raises where a name is too long
             return path
     known = sorted(p.parent.name for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
     hint = f"runs in {root}: {', '.join(known)}" if known else f"no runs in {root}: pyrovae run digits-gaussian-mixture"
@@ -92,9 +92,11 @@ def write(path: Path, content: bytes) -> None:
             os.fsync(file.fileno())
         partial.replace(path)
     except OSError as error:
-        raise PyrovaeError(f"cannot write {path}: {error.strerror}", hint="make room or choose --runs-dir") from None
+        hint = "make room, or choose another folder"
+        raise PyrovaeError(f"cannot write {path}: {error.strerror}", hint=hint) from None
     finally:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):  # it may never have been there
+            partial.unlink()
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
@@ -149,9 +151,13 @@ def checkpoint_content(path: Path) -> dict[str, Any]:
         raise PyrovaeError(
             f"refusing to load {path}: not a checkpoint ({reason})", hint="train the run again"
         ) from None
-    if not isinstance(content, dict) or not {"format_version", "weights"} <= set(content):
+    if not (
+        isinstance(content, dict)
+        and isinstance(content.get("format_version"), int)
+        and isinstance(content.get("weights"), dict)
+    ):
         raise PyrovaeError(f"refusing to load {path}: not a pyrovae checkpoint", hint="train the run again")
-    if content["format_version"] != FORMAT:  # there is no older one
+    if content["format_version"] > FORMAT:
         newer = f"checkpoint format {content['format_version']} is newer than this pyrovae ({FORMAT})"
         raise PyrovaeError(newer, hint="upgrade pyrovae")
     return content
@@ -169,6 +175,9 @@ def read_json(path: Path) -> dict[str, Any]:
         raise PyrovaeError(f"no {path.name} in {path.parent}", hint=f"pyrovae evaluate {path.parent}") from None
     except ValueError as error:
         raise PyrovaeError(f"{path} is damaged: {error}", hint="train the run again") from None
+    wanted = {"data", "model"} if path.name == MANIFEST else set()
+    if not isinstance(content, dict) or not wanted <= set(content):
+        raise PyrovaeError(f"{path} is damaged: not what a run writes", hint="train the run again")
     return content
 
 

@@ -268,7 +268,7 @@ def test_sample_takes_a_class_by_name_or_number(copied: Maker, label: str) -> No
         (["pool"], "no run 'pool'"),
         (["a" * 300], "no run 'aaa"),
         (["pools", "-o", "/dev/null/x.npy"], "cannot write /dev/null/x.npy: Not a directory"),
-        (["pools", "-o", "/dev/null/x.png"], "Not a directory"),
+        (["pools", "-o", "/dev/null/x.png"], "/dev/null: File exists"),
     ],
 )
 def test_sample_refuses(root: Path, args: list[str], words: str) -> None:

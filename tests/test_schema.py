@@ -54,7 +54,7 @@ def test_every_option_of_every_row_has_a_default_that_may_be_written() -> None:
     for section, (table, _) in CHOICES.items():
         for name in TABLES[table]:
             given = complete(section, {"name": name})
-            known = {key: value for key, value in given.items() if value is not None and not isinstance(value, type)}
+            known = {key: "x.npy" if key == "path" else value for key, value in given.items() if value is not None}
             assert problems(section, known) == {}, (section, name)
 
 
@@ -128,9 +128,7 @@ def test_all_mistakes_are_told_at_once(tmp_path: Path) -> None:
     path = tmp_path / "mine.toml"
     path.write_text('seed = 1.5\n[train]\nepoch = 3\nclip = 0\n[prior]\nname = "wamp"\n[vea]\nlatent_dim = 3\n')
     printed = refusal("run", path, "--runs-dir", tmp_path / "runs", code=2).splitlines()
-    assert [line.split(f"{path}:")[-1].split(":")[0] for line in printed[:-1]] == ["1", "7", "6", "3", "4"] or sorted(
-        line.split(f"{path}:")[-1].split(":")[0] for line in printed[:-1]
-    ) == ["1", "3", "4", "6", "7"]
+    assert sorted(line.removeprefix(f"Error: {path}:")[0] for line in printed[:-1]) == ["1", "3", "4", "6", "7"]
 
 
 @pytest.mark.parametrize(
@@ -188,7 +186,7 @@ def test_the_last_set_and_the_seed_option_win(tmp_path: Path) -> None:
         ("a.b.c=3", "write section.key=value"),
         ("train={epochs=3}", "write section.key=value"),
         ("seed=fast", "--set seed=fast: 'seed' should be a whole number"),
-        ("seed.x=3", "unknown section [seed]"),
+        ("seed.x=3", "'seed' should be a whole number"),
         ("train.=3", "--set train.=3: [train] unknown key ''"),
         (".epochs=3", "unknown section []"),
         ("trian.epochs=3", "unknown section [trian] (did you mean 'train'?)"),
