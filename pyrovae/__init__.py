@@ -20,7 +20,8 @@ _HOMES = {
     "data": ["DATA", "Dataset", "Split", "make_dataset"],
     "training": ["History", "fit"],
     "evaluation": ["active_units", "distortion", "log_marginal", "rate"],
-    "experiment": ["Experiment", "load", "run"],
+    "configuration": ["Experiment"],
+    "experiment": ["load", "run"],
     "errors": ["PyrovaeError"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}

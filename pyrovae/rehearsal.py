@@ -13,8 +13,9 @@ import torch
 from torch import nn
 
 from pyrovae.checks import check_combination
+from pyrovae.configuration import Experiment
 from pyrovae.data import Dataset
-from pyrovae.experiment import Experiment, check_engine, check_sizes, describe, make_data, make_objective, make_vae
+from pyrovae.experiment import check_engine, check_sizes, describe, make_data, make_objective, make_vae
 from pyrovae.objectives import Objective
 from pyrovae.training.fit import present
 from pyrovae.vae import VAE

@@ -11,7 +11,7 @@ import torch
 from click.testing import CliRunner
 
 from pyrovae import cli
-from pyrovae.experiment import Experiment
+from pyrovae.configuration import Experiment
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
 COMMANDS = [line.split("#")[0].strip() for line in README.splitlines() if line.startswith("pyrovae ")]

@@ -11,8 +11,8 @@ from commands import TINY, files, refusal
 
 from pyrovae import experiment
 from pyrovae.cli import experiments
+from pyrovae.configuration import Experiment, line_of
 from pyrovae.errors import PyrovaeError
-from pyrovae.experiment import Experiment, line_of
 from pyrovae.schema import CHOICES, SECTIONS, TABLES, complete, factory_of, options, problems
 
 FOLDER = Path(__file__).parent.parent / "experiments"
@@ -224,3 +224,12 @@ def test_an_experiment_of_python_values_tells_the_same() -> None:
 def test_the_resolved_file_is_toml_with_every_section() -> None:
     resolved = tomllib.loads(tomli_w.dumps(experiment.read(TINY).to_dict()))
     assert set(resolved) == {"seed", *SECTIONS}
+
+
+def test_a_new_name_empties_its_section(tmp_path: Path) -> None:
+    """Mutation: the old row's options kept, which the new row does not know."""
+    path = tmp_path / "vamp.toml"
+    path.write_text('[prior]\nname = "vamp"\npseudo_inputs = 7\n')
+    named = read(path, ["prior.components=4", "prior.name=gaussian-mixture"]).sections["prior"]
+    assert (named["name"], named["components"]) == ("gaussian-mixture", 4)
+    assert read(path, ["prior.name=vamp"]).sections["prior"]["pseudo_inputs"] == 7

@@ -7,7 +7,7 @@ from time import perf_counter
 import pyro
 import pytest
 import torch
-from pyro.distributions import Categorical, MixtureSameFamily, Normal, TorchDistribution
+from pyro.distributions import Categorical, MixtureSameFamily, TorchDistribution
 from torch import nn
 
 from pyrovae import ELBO, MLP, VAE, Bernoulli, DiagonalNormal, GaussianMixture, StandardNormal

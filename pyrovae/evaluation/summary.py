@@ -5,7 +5,8 @@ from typing import Any
 import torch
 
 from pyrovae.data import Dataset
-from pyrovae.evaluation.evidence import Evidence, log_marginal
+from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.evidence import FEWEST, Evidence, log_marginal
 from pyrovae.evaluation.latent import active_units, distortion, rate
 from pyrovae.vae import VAE
 
@@ -27,7 +28,13 @@ def evaluate(
 
     Returns:
         The numbers by name, and the evidence per datum.
+
+    Raises:
+        PyrovaeError: Too few particles for a k-hat.
     """
+    if particles < FEWEST:
+        hint = f"give {FEWEST} or more, the fewest whose tail can be fitted"
+        raise PyrovaeError(f"evaluation.particles = {particles}", hint=hint, exit_code=2)
     x, y = dataset.held_out("test")
     x, y = x[:data], y[:data] if vae.conditional and y is not None else None
     with torch.random.fork_rng(devices=[]):
