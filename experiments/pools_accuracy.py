@@ -4,15 +4,14 @@
 
 The classifier is a small convolutional network that sees real training images only, grey as they are, and nothing of
 the VAE. Its accuracy on real test images is printed first: what it cannot read there it cannot judge here. Samples are
-E[x | z] with z drawn from the pool at temperature 1. Errors are binomial standard errors.
+E[x | z] with z drawn from the pool at temperature 1. Intervals are binomial, 95 %.
 """
 
-import json
-from math import sqrt
 from pathlib import Path
 
 import click
 import torch
+from scipy.stats import binomtest
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
@@ -53,10 +52,11 @@ def read(classifier: nn.Sequential, x: Tensor) -> Tensor:
     return torch.cat([classifier(chunk).argmax(1) for chunk in x.split(1000)])
 
 
-def share(correct: Tensor) -> tuple[float, float]:
-    """Returns the share of hits and its binomial standard error."""
-    p = correct.double().mean().item()
-    return p, sqrt(p * (1 - p) / len(correct))
+def share(correct: Tensor) -> str:
+    """Returns the share of hits with its 95 % interval (Wilson, 1927), which has a width at 100 % too."""
+    hits = binomtest(int(correct.sum()), len(correct))
+    low, high = hits.proportion_ci(method="wilson")
+    return f"{hits.statistic:.1%} ({low:.1%} to {high:.1%})"
 
 
 @click.command()
@@ -65,25 +65,19 @@ def share(correct: Tensor) -> tuple[float, float]:
 @click.option("--count", default=100, show_default=True, help="Draws of each pool.")
 @click.option("--epochs", default=4, show_default=True, help="Of the classifier.")
 @click.option("--seed", default=0, show_default=True, help="Of classifier and draws.")
-@click.option("--save", type=click.Path(path_type=Path), help="Write the numbers to this JSON file.")
-def main(*, run: Path, data_dir: Path | None, count: int, epochs: int, seed: int, save: Path | None) -> None:
+def main(*, run: Path, data_dir: Path | None, count: int, epochs: int, seed: int) -> None:
     """Judge the class pools of RUN."""
     name = runs.read_json(run / runs.MANIFEST)["data"]["name"]
     grey = DATA[name](data_dir, binarize="none")
     classifier = train_classifier(grey, epochs=epochs, seed=seed)
     x, y = grey.held_out("test")
-    real, error = share(read(classifier, x) == y)
-    click.echo(f"classifier on {len(x):,} real test images: {real:.2%} ± {error:.2%}")
+    click.echo(f"classifier on {len(x):,} real test images: {share(read(classifier, x) == y)}")
     vae = load_vae(run)
     torch.manual_seed(seed)
-    hits = {label: read(classifier, vae.sample(count, y=int(label))) == int(label) for label in grey.classes}
-    together, error = share(torch.cat(list(hits.values())))
-    click.echo(f"pools, {count} draws each: {together:.1%} ± {error:.1%} read as their own class")
-    for label, correct in hits.items():
-        click.echo("pool {}: {:.0%} ± {:.1%}".format(label, *share(correct)))
-    if save is not None:
-        numbers = {"classifier": real, "count": count, "seed": seed, "pools": {k: share(v)[0] for k, v in hits.items()}}
-        runs.write(save, json.dumps(numbers, indent=2).encode())
+    hits = {name: read(classifier, vae.sample(count, y=label)) == label for label, name in enumerate(grey.classes)}
+    click.echo(f"all pools, {count} draws each, read as their own class: {share(torch.cat(list(hits.values())))}")
+    for name, correct in hits.items():
+        click.echo(f"pool {name}: {share(correct)}")
 
 
 if __name__ == "__main__":

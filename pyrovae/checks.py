@@ -10,7 +10,8 @@ from torch import Tensor
 from pyrovae.data import Dataset
 from pyrovae.densities import in_data_plate, random_sites
 from pyrovae.errors import PyrovaeError
-from pyrovae.vae import VAE
+from pyrovae.seeding import seeded
+from pyrovae.vae import VAE, as_batch
 
 
 @torch.no_grad()
@@ -48,7 +49,7 @@ Sites = dict[str, dict[str, Any]]
 def run(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Sites, Sites]:
     """Traces both programs apart: the model is not run on the guide's draws, which may not fit it."""
     batch = (x,) if y is None else (x, y)
-    with pyro.get_param_store().scope(), torch.random.fork_rng(devices=[]):
+    with pyro.get_param_store().scope(), seeded(0):
         model, guide = (poutine.trace(program).get_trace(*batch) for program in (vae.model, vae.guide))
     return random_sites(model), random_sites(guide)
 
@@ -96,7 +97,7 @@ def check_combination(vae: VAE, dataset: Dataset) -> None:
     """Refuses a VAE that cannot score these data, with the nearest thing that can.
 
     Raises:
-        PyrovaeError: Shapes or supports differ, or labels are missing.
+        PyrovaeError: Shapes or supports differ, labels are missing, or the parts do not fit together.
     """
     likelihood = vae.likelihood
     if tuple(likelihood.event_shape) != dataset.event_shape:
@@ -117,3 +118,21 @@ def check_combination(vae: VAE, dataset: Dataset) -> None:
             f"{len(dataset.classes)}",
             hint="set prior.labels and vae.conditional to false, or give labels",
         )
+    check_fit(vae, dataset)
+
+
+def check_fit(vae: VAE, dataset: Dataset) -> None:
+    """Refuses parts of different latent dimensions, which broadcasting could hide."""
+    with seeded(0):
+        batch = as_batch(vae, *dataset.batch(torch.arange(min(2, len(dataset.train)))))
+    try:
+        with torch.no_grad():
+            model, guide = run(vae, batch[0], batch[1] if len(batch) > 1 else None)
+        wrong = [
+            f"site '{name}': {found}" for name in (*model, *guide) if (found := verdict(name, model, guide)) != "ok"
+        ]
+    except RuntimeError as error:
+        wrong = [str(error)]
+    if wrong:
+        hint = "give all parts one latent_dim; pyrovae.check(vae, x) prints the sites"
+        raise PyrovaeError(f"the parts do not fit together: {wrong[0]}", hint=hint)

@@ -33,6 +33,7 @@ class Result:
             "test data": f"{data['hashes']['test']} ({self.numbers['data']} judged)",
             "quantity": self.numbers["quantity"],
             "base measure": self.numbers["measure"],
+            "estimator": self.numbers["estimator"],
         }
 
 
@@ -42,13 +43,16 @@ def read(directory: Path) -> Result:
     Raises:
         PyrovaeError: The directory has no evaluation.
     """
-    numbers = runs.read_json(directory / runs.EVALUATION)
+    numbers, log_prob = runs.read_json(directory / runs.EVALUATION), runs.read_array(directory / runs.PER_DATUM)
+    if len(log_prob) != numbers["data"] or abs(log_prob.mean(dtype=float) - numbers["mean"]) > 1e-3:
+        what = f"{runs.PER_DATUM} and {runs.EVALUATION} of {directory} are not of one evaluation"
+        raise PyrovaeError(what, hint=f"pyrovae evaluate {directory}")
     return Result(
         directory.resolve().name,
         experiment.read(directory / runs.EXPERIMENT).to_dict(),
         runs.read_json(directory / runs.MANIFEST),
         numbers,
-        runs.read_array(directory / runs.PER_DATUM),
+        log_prob,
     )
 
 
@@ -74,13 +78,13 @@ def compare(directories: Sequence[Path]) -> str:
 def cells(result: Result, best: Result) -> dict[str, str]:
     numbers = result.numbers
     pools = " (class pools)" if result.manifest["model"]["pools"] else ""
+    quantity = f"{numbers['estimator']} {numbers['quantity']}, nats"
     return {
         "run": result.name,
         "prior": result.experiment["prior"]["name"] + pools,
         "seed": str(result.experiment["seed"]),
         "minutes": f"{result.manifest.get('training_minutes', math.nan):.1f}",
-        f"{numbers['quantity']}, nats": f"{numbers['mean']:.2f} ± {numbers['standard_error']:.2f}",
-        "estimator": numbers["estimator"],
+        quantity: f"{numbers['mean']:.2f} ± {numbers['standard_error']:.2f}",
         "below the best": difference(result, best),
         f"k-hat > {numbers['khat_threshold']:.2f}": f"{numbers['khat_share_above']:.1%}",
         "verdict": numbers["verdict"],

@@ -141,8 +141,10 @@ class DiagonalNormalMixture(Mixture):
 
     def _joint(self, value: Tensor) -> Tensor:
         wide = torch.float32 if value.device.type == "mps" else torch.float64
-        centre = self.loc.mean(0).detach()
-        value, loc, precision = (t.to(wide) for t in (value - centre, self.loc - centre, self.scale.pow(-2)))
+        # Widened before they are centred: the difference of two float32 numbers has lost what float64 would keep.
+        centre = self.loc.mean(0).detach().to(wide)
+        value, loc = value.to(wide) - centre, self.loc.to(wide) - centre
+        precision = self.scale.to(wide).pow(-2)
         pull = loc * precision
         square = value.square() @ precision.T - 2 * (value @ pull.T) + (loc * pull).sum(-1)
         norm = self.scale.log().sum(-1) + 0.5 * math.log(2 * math.pi) * loc.shape[-1]
@@ -152,9 +154,13 @@ class DiagonalNormalMixture(Mixture):
         return torch.normal(self.loc[index], self.scale[index])
 
 
+def is_diagonal_normal(distribution: Any) -> bool:
+    return isinstance(distribution, Independent) and isinstance(distribution.base_dist, Normal)
+
+
 def mixture(logits: Tensor, components: TorchDistribution) -> Mixture:
     """Returns the cheapest mixture of these components: matrix products where they are diagonal normals."""
-    if isinstance(components, Independent) and isinstance(components.base_dist, Normal):
+    if is_diagonal_normal(components):
         return DiagonalNormalMixture(logits, components.base_dist.loc, components.base_dist.scale)
     return Mixture(logits, components)
 

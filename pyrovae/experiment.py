@@ -8,8 +8,11 @@ evaluation.json    the numbers; log_marginal.npy the estimate per test datum
 figures/           the pictures
 """
 
+import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
+from inspect import signature
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -82,11 +85,11 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
         for part, network in (("likelihood", "decoder"), ("posterior", "encoder"))
     }
     context |= {"classes": classes, "posterior": parts["posterior"]}
-    if dataset is not None:
+    prior = factory_of("prior", experiment.sections["prior"])
+    if dataset is not None and "examples" in signature(prior).parameters:
         index = torch.randperm(len(dataset.train))[:EXAMPLES]
         context["examples"], context["example_labels"] = dataset.batch(index)
-    prior = construct(factory_of("prior", experiment.sections["prior"]), experiment.chosen("prior"), context)
-    return VAE(prior, **parts)
+    return VAE(construct(prior, experiment.chosen("prior"), context), **parts)
 
 
 def make_network(experiment: Experiment, section: str) -> Any:
@@ -99,15 +102,21 @@ def make_objective(experiment: Experiment) -> Objective:
     return objective
 
 
-def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Evidence:
-    """Trains, judges and draws an experiment, and leaves all of it in a new directory.
+@dataclass(frozen=True)
+class Prepared:
+    """An experiment whose parts are made and known to fit together."""
 
-    Everything that can be refused is refused before the directory is made.
+    experiment: Experiment
+    dataset: Dataset
+    description: dict[str, Any]
+    vae: VAE
+    objective: Objective
 
-    Args:
-        experiment: What to do.
-        directory: Where; it must not exist.
-        data_dir: Where data are looked for first.
+
+def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
+    """Makes everything a run needs and refuses whatever cannot work, before anything is written.
+
+    Options that the data decided, such as whether a mixture has a pool per class, are written into the experiment.
     """
     dataset = make_data(experiment, data_dir)
     description = describe(dataset)
@@ -115,13 +124,29 @@ def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -
     check_combination(vae, dataset)
     check_sizes(experiment, dataset)
     check_engine(experiment, vae, objective)
+    prior = experiment.sections["prior"]
+    decided = {"labels": vae.pools} if "labels" in prior else {}
+    sections = {**experiment.sections, "prior": {**prior, **decided}}
+    return Prepared(replace(experiment, sections=sections), dataset, description, vae, objective)
+
+
+def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Evidence:
+    """Trains, judges and draws an experiment, and leaves all of it in a new directory.
+
+    Args:
+        experiment: What to do.
+        directory: Where; it must not exist.
+        data_dir: Where data are looked for first.
+    """
+    made = prepare(experiment, data_dir)
+    experiment, dataset, vae = made.experiment, made.dataset, made.vae
     runs.create(directory)
     runs.write_toml(directory / runs.EXPERIMENT, experiment.to_dict())
-    manifest = runs.manifest(experiment.to_dict(), experiment.seed) | {"data": description, "model": facts(vae)}
+    manifest = runs.manifest(experiment.to_dict(), experiment.seed) | {"data": made.description, "model": facts(vae)}
     runs.write_json(directory / runs.MANIFEST, manifest)
     started = monotonic()
     with runs.appended(directory / runs.METRICS) as write:
-        history = fit(vae, dataset, objective, experiment.seed, write, **experiment.chosen("train"))
+        history = fit(vae, dataset, made.objective, experiment.seed, write, **experiment.chosen("train"))
     runs.write_checkpoint(directory / runs.CHECKPOINT, vae.state_dict(), epoch=history.best)
     runs.write_json(directory / runs.MANIFEST, manifest | {"training_minutes": (monotonic() - started) / 60})
     evidence = judge(experiment, vae, dataset, directory)
@@ -153,9 +178,15 @@ def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None
 
 
 def judge(experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any) -> Evidence:
-    """Evaluates a VAE and writes its numbers into the run directory."""
+    """Evaluates a VAE and writes its numbers into the run directory, unless larger ones stand there already."""
     chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
     numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
+    path = directory / runs.EVALUATION
+    standing = runs.read_json(path) if path.exists() else {"data": 0, "particles": 0}
+    if any(numbers[size] < standing[size] for size in ("data", "particles")):
+        held = f"{standing['particles']} particles of {standing['data']} data"
+        print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
+        return evidence
     runs.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
     runs.write_json(directory / runs.EVALUATION, numbers)
     return evidence

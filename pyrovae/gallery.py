@@ -11,7 +11,8 @@ from tqdm import tqdm
 
 from pyrovae import figures
 from pyrovae.data import Dataset
-from pyrovae.distributions import DiagonalNormalMixture
+from pyrovae.distributions import Mixture
+from pyrovae.seeding import seeded
 from pyrovae.vae import VAE
 
 SHOWN = 64  # samples of the prior
@@ -38,8 +39,7 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
     """
     x, y = dataset.held_out("test")
     span = None if dataset.support == "real" else RANGE
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         drawn = list(tqdm(pictures(vae, dataset, x, y, records), desc="figures", unit="figure", disable=None))
         paths = [figures.save(figure, folder / f"{name}.png") for name, figure in drawn]
         frames, label = walk(vae, x, y, seed)
@@ -86,17 +86,25 @@ def as_codes(points: Any, z: Tensor) -> Tensor:
 
 
 def latent_map(vae: VAE, dataset: Dataset, z: Tensor, y: Tensor | None) -> Figure:
-    prior = vae.prior()
-    mixture = isinstance(prior, DiagonalNormalMixture)
-    one_each = vae.pools and mixture and len(prior.loc) == len(dataset.classes)
+    loc, scale = components(vae.prior(), z.shape[1])
+    one_each = vae.pools and loc is not None and len(loc) == len(dataset.classes)
     return figures.latent_map(
         z,
         y,
         classes=dataset.classes,
-        component_loc=prior.loc if mixture else torch.zeros(1, z.shape[1]),
-        component_scale=prior.scale if mixture else torch.ones(1, z.shape[1]),
+        component_loc=loc,
+        component_scale=scale,
         component_labels=dataset.classes if one_each else None,
     )
+
+
+def components(prior: Any, dim: int) -> tuple[Tensor | None, Tensor | None]:
+    """Returns means and standard deviations of a prior's components, ``(K, D)``; nothing where it has no moments."""
+    parts = prior.components if isinstance(prior, Mixture) else prior
+    try:
+        return parts.mean.reshape(-1, dim), parts.variance.sqrt().reshape(-1, dim)
+    except NotImplementedError:
+        return None, None
 
 
 def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
@@ -112,9 +120,10 @@ def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
 
 
 def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int = 5) -> Figure:
-    """Goes straight from one test datum to another, of another class where there are labels."""
+    """Goes straight from one test datum to another: of another class where there are labels, of its own class where
+    the VAE is conditional, whose decoder reads one label along the way."""
     rows = min(rows, len(x) // 2)
-    ends = torch.arange(2 * rows) if y is None else different(y, rows)
+    ends = torch.arange(2 * rows) if y is None else pairs(y, rows, alike=vae.conditional)
     z = vae.embed(x[ends], label_of(vae, y, ends)).unflatten(0, (rows, 2))
     share = torch.linspace(0, 1, STEPS, device=z.device)[:, None]
     points = z[:, :1] * (1 - share) + z[:, 1:] * share
@@ -124,11 +133,11 @@ def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int
     return figures.interpolation(vae.decode(points, labels), originals=originals, span=span)
 
 
-def different(y: Tensor, rows: int) -> Tensor:
-    """Returns rows of data in pairs, each of two different classes where there are two."""
-    firsts = torch.arange(rows)
-    others = [next((i for i in range(rows + first, len(y)) if y[i] != y[first]), rows + first) for first in range(rows)]
-    return torch.stack([firsts, torch.tensor(others)], 1).flatten()
+def pairs(y: Tensor, rows: int, *, alike: bool) -> Tensor:
+    """Returns data in pairs, each of one class or of two, as far as there are such data."""
+    wanted = [torch.where((y[rows:] == y[first]) == alike)[0] for first in range(rows)]
+    others = [int(found[min(first, len(found) - 1)]) if len(found) else first for first, found in enumerate(wanted)]
+    return torch.stack([torch.arange(rows), rows + torch.tensor(others)], 1).flatten()
 
 
 def walk(vae: VAE, x: Tensor, y: Tensor | None, seed: int) -> tuple[Tensor, Tensor | None]:

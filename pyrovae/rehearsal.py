@@ -12,13 +12,11 @@ import tomli_w
 import torch
 from torch import nn
 
-from pyrovae.checks import check_combination
 from pyrovae.configuration import Experiment
 from pyrovae.data import Dataset
-from pyrovae.experiment import check_engine, check_sizes, describe, make_data, make_objective, make_vae
+from pyrovae.experiment import prepare
 from pyrovae.objectives import Objective
-from pyrovae.training.fit import present
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, as_batch
 
 STEPS = 5  # timed, after one that warms up
 
@@ -29,15 +27,12 @@ def rehearse(experiment: Experiment, data_dir: Path | None = None) -> str:
     Raises:
         PyrovaeError: Whatever ``run`` would refuse.
     """
-    dataset = make_data(experiment, data_dir)
-    vae, objective = make_vae(experiment, describe(dataset), dataset), make_objective(experiment)
-    check_combination(vae, dataset)
-    check_sizes(experiment, dataset)
-    check_engine(experiment, vae, objective)
+    made = prepare(experiment, data_dir)
+    experiment, dataset, vae = made.experiment, made.dataset, made.vae
     parts = {"prior": vae.prior, "likelihood": vae.likelihood, "posterior": vae.posterior}
     train = experiment.sections["train"]
     steps = train["epochs"] * math.ceil(len(dataset.train) / train["batch_size"])
-    seconds = step_seconds(vae, dataset, objective, train["batch_size"])
+    seconds = step_seconds(vae, dataset, made.objective, train["batch_size"])
     return "\n".join(
         [
             tomli_w.dumps(experiment.to_dict()),
@@ -61,7 +56,7 @@ def step_seconds(vae: VAE, dataset: Dataset, objective: Objective, batch_size: i
         for _ in range(STEPS + 1):
             started = perf_counter()
             optimizer.zero_grad()
-            objective.loss_and_grads(vae.model, vae.guide, *present(*dataset.batch(torch.arange(batch_size))))
+            objective.loss_and_grads(vae.model, vae.guide, *as_batch(vae, *dataset.batch(torch.arange(batch_size))))
             optimizer.step()
             times.append(perf_counter() - started)
     return median(times[1:])

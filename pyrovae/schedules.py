@@ -15,7 +15,7 @@ Schedule = Callable[[int], float]
 ScheduleSpec = float | Mapping[str, Any]
 
 
-def constant(*, steps: int = 0) -> Schedule:
+def constant() -> Schedule:
     """Stays at 1."""
     return lambda step: 1.0
 
@@ -98,15 +98,17 @@ def make_schedule(spec: ScheduleSpec, *, key: str, steps: int | None = None) -> 
     if not isinstance(spec, Mapping):
         hint = f'{key} = 1.0, or {key} = {{ schedule = "linear", steps = 2000 }}'
         raise PyrovaeError(f"{key}: should be a number or a schedule, got {spec!r}", hint=hint, exit_code=2)
-    options = {"steps": steps, "value": 1.0} | dict(spec)
+    options = {"value": 1.0} | dict(spec)
     name, value = options.pop("schedule", "constant"), options.pop("value")
     if not is_number(value):
         raise PyrovaeError(f"{key}: value should be a number, got {value!r}", hint=f"{key}.value = 1.0", exit_code=2)
     if name not in SCHEDULES:
         raise PyrovaeError(f"{key}: unknown schedule '{name}'", hint=did_you_mean(str(name), SCHEDULES), exit_code=2)
+    if "steps" in inspect.signature(SCHEDULES[name]).parameters:
+        options.setdefault("steps", steps)
     check_options(key, name, options)
     schedule = SCHEDULES[name](**options)
-    return lambda step: value * schedule(step), options["steps"]
+    return lambda step: value * schedule(step), options.get("steps", 0)
 
 
 def is_number(value: Any) -> TypeGuard[float]:
@@ -125,7 +127,7 @@ def check_options(key: str, name: str, options: Mapping[str, Any]) -> None:
         if option != "steps" and not (is_number(options[option]) and options[option] > 0):
             got = f"{key}: '{option}' of schedule '{name}' should be a number above 0, got {options[option]!r}"
             raise PyrovaeError(got, hint=f"leave {key}.{option} out for its default", exit_code=2)
-    if not isinstance(options["steps"], int) or options["steps"] < 1:
+    if not isinstance(options.get("steps", 1), int) or options.get("steps", 1) < 1:
         raise PyrovaeError(
             f"{key}: schedule '{name}' needs 'steps', a whole number above 0", hint=f"{key}.steps = 2000", exit_code=2
         )

@@ -18,7 +18,7 @@ from pyrovae.networks import NETWORKS
 from pyrovae.objectives import OBJECTIVES
 from pyrovae.posteriors import POSTERIORS
 from pyrovae.priors import PRIORS
-from pyrovae.schedules import make_schedule
+from pyrovae.schedules import ScheduleSpec, make_schedule
 from pyrovae.training import fit
 
 Factory = Callable[..., Any]
@@ -145,7 +145,7 @@ def complaint(path: str, value: Any, hint: Any) -> str:
     """Returns why a value does not fit an annotation, or nothing."""
     if not fits(value, hint):
         return f"should be {type_name(hint)}, got {value!r}"
-    if isinstance(value, Mapping):
+    if isinstance(value, Mapping) and hint == ScheduleSpec:
         try:
             make_schedule(value, key=path, steps=1 if path == "train.learning_rate" else None)
         except PyrovaeError as error:

@@ -65,7 +65,11 @@ class VAE(PyroModule):
 
     @pyro_method
     def model(self, x: Tensor | None = None, y: Tensor | None = None, size: int | None = None) -> Tensor:
-        """Scores x, or draws ``size`` data where it is not given: y ~ p(y), z ~ p(z | y), x ~ p(x | z)."""
+        """Draws z ~ p(z), x ~ p(x | z), or scores x where it is given; draws ``size`` data where nothing is.
+
+        With pools, labels that are given are scored too, y ~ p(y), z ~ p(z | y); without them z has the exact marginal
+        and there is no site ``y``. A conditional VAE needs labels.
+        """
         with pyro.plate("data", rows(x, y, size)):
             if self.pools and not self.conditional and y is not None:
                 y = pyro.sample("y", self.prior.labels(), obs=y)
@@ -136,6 +140,12 @@ class VAE(PyroModule):
         if not self.conditional:
             return None
         return self.prior.labels().sample((size,)) if self.pools else torch.randint(classes, (size,), device=device)
+
+
+def as_batch(vae: nn.Module, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, ...]:
+    """Returns what both programs take, x and where given y, on the VAE's device and x in its precision."""
+    parameter = next(vae.parameters())
+    return (x.to(parameter),) if y is None else (x.to(parameter), y.to(parameter.device))
 
 
 def rows(x: Tensor | None, y: Tensor | None, size: int | None = None) -> int:

@@ -218,10 +218,18 @@ def test_evaluate_gives_the_same_numbers_and_changes_no_weight(copied: Maker) ->
 
 def test_evaluate_takes_other_particles_and_data(copied: Maker) -> None:
     run = copied()
-    assert "iw30 log p(x)" in succeeds("evaluate", "pools", "--runs-dir", run.parent, "--particles", 30, "--data", 5)
+    printed = succeeds("evaluate", "pools", "--runs-dir", run.parent, "--particles", 60, "--data", 25)
+    assert "iw60 log p(x)" in printed
     numbers = json.loads((run / "evaluation.json").read_text())
-    assert (numbers["estimator"], numbers["data"]) == ("iw30", 5)
-    assert np.load(run / "log_marginal.npy").shape == (5,)
+    assert (numbers["estimator"], numbers["data"]) == ("iw60", 25)
+    assert np.load(run / "log_marginal.npy").shape == (25,)
+
+
+def test_a_smaller_evaluation_replaces_no_larger_one(copied: Maker) -> None:
+    run = copied()
+    before = (run / "evaluation.json").read_bytes(), (run / "log_marginal.npy").read_bytes()
+    assert "iw30 log p(x)" in succeeds("evaluate", "pools", "--runs-dir", run.parent, "--particles", 30)
+    assert before == ((run / "evaluation.json").read_bytes(), (run / "log_marginal.npy").read_bytes())
 
 
 @pytest.mark.parametrize("label", [None, "3"])

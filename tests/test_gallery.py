@@ -11,7 +11,7 @@ from commands import TINY, files, real, sets, succeeds, train
 from PIL import Image
 
 from pyrovae import experiment
-from pyrovae.gallery import different
+from pyrovae.gallery import pairs
 
 GAUSSIAN = {"data.name": "array", "likelihood.name": "gaussian", "train.batch_size": 16, "evaluation.data": 3}
 
@@ -76,9 +76,16 @@ def test_two_test_data_are_enough(tmp_path: Path) -> None:
 
 def test_interpolations_join_two_classes_where_there_are_two() -> None:
     y = torch.tensor([0, 0, 1, 0, 0, 0, 1, 1])
-    starts, ends = y[different(y, 3)].unflatten(0, (3, 2)).unbind(1)
+    starts, ends = y[pairs(y, 3, alike=False)].unflatten(0, (3, 2)).unbind(1)
     assert (starts != ends).all()
-    assert different(torch.zeros(6), 3).tolist() == [0, 3, 1, 4, 2, 5]
+    assert pairs(torch.zeros(6), 3, alike=False).tolist() == [0, 3, 1, 4, 2, 5]
+
+
+def test_interpolations_of_a_conditional_vae_stay_in_one_class() -> None:
+    """Its decoder reads one label along the way: the far end must be of that class too."""
+    y = torch.tensor([0, 0, 1, 0, 0, 0, 1, 1])
+    starts, ends = y[pairs(y, 3, alike=True)].unflatten(0, (3, 2)).unbind(1)
+    assert (starts == ends).all()
 
 
 def test_drawing_disturbs_no_random_numbers(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,8 @@ import pytest
 from pyrovae.errors import PyrovaeError
 from pyrovae.schedules import SCHEDULES, Schedule, ScheduleSpec, make_schedule
 
-EVERY = pytest.mark.parametrize("name", SCHEDULES)
+CHANGING = [name for name in SCHEDULES if name != "constant"]  # a constant has no length
+EVERY = pytest.mark.parametrize("name", CHANGING)
 
 
 def made(spec: ScheduleSpec, steps: int | None = None) -> tuple[Schedule, int]:
@@ -23,7 +24,6 @@ def refused(spec: ScheduleSpec) -> PyrovaeError:
 @pytest.mark.parametrize(
     ("spec", "expected"),
     [
-        ({"schedule": "constant", "steps": 4}, {0: 1, 3: 1, 9: 1}),
         ({"schedule": "linear", "steps": 4}, {0: 0, 1: 0.25, 3: 0.75, 4: 1, 99: 1}),
         (
             {"schedule": "cyclical", "steps": 40, "cycles": 2},
@@ -66,6 +66,12 @@ def test_value_multiplies(name: str) -> None:
 def test_steps_of_the_training_are_the_default_and_the_table_wins(name: str) -> None:
     assert made({"schedule": name}, steps=50)[1] == 50
     assert made({"schedule": name, "steps": 7}, steps=50)[1] == 7
+
+
+def test_a_constant_table_needs_no_steps_and_ends_at_once() -> None:
+    schedule, end = made({"schedule": "constant", "value": 4.0}, steps=50)
+    assert (schedule(0), schedule(10**6), end) == (4.0, 4.0, 0)
+    assert "unknown option 'steps'" in str(refused({"schedule": "constant", "steps": 4}))
 
 
 def test_a_specification_is_left_as_it_was() -> None:

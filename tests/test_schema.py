@@ -11,7 +11,7 @@ from commands import TINY, files, refusal
 
 from pyrovae import experiment
 from pyrovae.cli import experiments
-from pyrovae.configuration import Experiment, line_of
+from pyrovae.configuration import Experiment, line_of, read
 from pyrovae.errors import PyrovaeError
 from pyrovae.schema import CHOICES, SECTIONS, TABLES, complete, factory_of, options, problems
 

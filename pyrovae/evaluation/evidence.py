@@ -19,7 +19,7 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pyrovae.densities import densities
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, as_batch
 
 ROWS = 2**21  # numbers of x decoded at once: 8 MB in float32, which stays in a processor's cache
 WIDTH = 512  # numbers that one draw is taken to need at least: hidden units, components of a prior
@@ -104,11 +104,12 @@ def log_marginal(
         >>> log_marginal(vae, torch.ones(5, 8), particles=100).log_prob.shape
         torch.Size([5])
     """
-    chunk = max(1, min(particles, 512))
-    size = max(1, ROWS // (chunk * max(WIDTH, prod(x.shape[1:]))))
+    cost = max(WIDTH, prod(x.shape[1:]))
+    chunk = max(1, min(particles, 512, ROWS // cost))
+    size = max(1, ROWS // (chunk * cost))
     parts = [
         tail_statistics(torch.cat([log_weights(vae, *batch, particles=k) for k in pieces(particles, chunk)]))
-        for batch in tqdm(list(batches(x, y, size=size)), disable=None if progress else True, desc="log p(x)")
+        for batch in tqdm(list(batches(vae, x, y, size=size)), disable=None if progress else True, desc="log p(x)")
     ]
     log_prob, ess, khat = (torch.cat(column) for column in zip(*parts, strict=True))
     return Evidence(log_prob, ess, khat, particles, vae.quantity(y))
@@ -120,11 +121,11 @@ def log_weights(vae: VAE, *batch: Tensor, particles: int) -> Tensor:
         return densities(vae.model, vae.guide, *batch, particles=particles).log_weight()
 
 
-def batches(x: Tensor, y: Tensor | None, *, size: int) -> Iterator[tuple[Tensor, ...]]:
-    """Yields rows of x, and of y where it is given, ``size`` at a time."""
+def batches(vae: VAE, x: Tensor, y: Tensor | None, *, size: int) -> Iterator[tuple[Tensor, ...]]:
+    """Yields rows of x, and of y where it is given, ``size`` at a time, where and as the VAE reads them."""
     for start in range(0, len(x), size):
         rows = slice(start, start + size)
-        yield (x[rows],) if y is None else (x[rows], y[rows])
+        yield as_batch(vae, x[rows], None if y is None else y[rows])
 
 
 def pieces(total: int, size: int) -> list[int]:

@@ -15,7 +15,7 @@ from pyrovae.densities import Densities, densities
 from pyrovae.evaluation.evidence import batches
 from pyrovae.vae import VAE
 
-CHUNK = 1000  # data at once
+CHUNK = 1000  # data at once, or draws of fewer data
 
 
 def rate(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
@@ -35,7 +35,7 @@ def averaged(read: Callable[[Densities], Tensor], vae: VAE, x: Tensor, y: Tensor
         return torch.cat(
             [
                 read(densities(vae.model, vae.guide, *batch, particles=particles)).mean(0)
-                for batch in batches(x, y, size=CHUNK)
+                for batch in batches(vae, x, y, size=max(1, CHUNK // particles))
             ]
         )
 
@@ -53,4 +53,4 @@ def active_units(vae: VAE, x: Tensor, y: Tensor | None = None, *, threshold: flo
         >>> active_units(vae, torch.zeros(100, 8))
         tensor([False, False])
     """
-    return torch.cat([vae.embed(*batch) for batch in batches(x, y, size=CHUNK)]).var(0) > threshold
+    return torch.cat([vae.embed(*batch) for batch in batches(vae, x, y, size=CHUNK)]).var(0) > threshold

@@ -2,12 +2,11 @@
 
 from typing import Any
 
-import torch
-
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import FEWEST, Evidence, log_marginal
 from pyrovae.evaluation.latent import active_units, distortion, rate
+from pyrovae.seeding import seeded
 from pyrovae.vae import VAE
 
 
@@ -37,13 +36,13 @@ def evaluate(
         raise PyrovaeError(f"evaluation.particles = {particles}", hint=hint, exit_code=2)
     x, y = dataset.held_out("test")
     x, y = x[:data], y[:data] if vae.conditional and y is not None else None
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
+    with seeded(seed):
         evidence = log_marginal(vae, x, y, particles=particles, progress=True)
         rates, distortions = rate(vae, x, y), distortion(vae, x, y)
         active = active_units(vae, x, y)
     return {
         "estimator": f"iw{particles}",
+        "particles": particles,
         "quantity": evidence.quantity,
         "measure": vae.likelihood.measure,
         "mean": evidence.mean,

@@ -9,10 +9,10 @@ With C classes, component k belongs to class :math:`\lfloor k C / K \rfloor`: eq
 from abc import ABC, abstractmethod
 
 import torch
-from pyro.distributions import Categorical, Independent, Normal, TorchDistribution
+from pyro.distributions import Categorical, Normal, TorchDistribution
 from torch import Tensor, nn
 
-from pyrovae.distributions import Mixture, mixture
+from pyrovae.distributions import Mixture, is_diagonal_normal, mixture
 from pyrovae.errors import PyrovaeError
 
 
@@ -45,8 +45,9 @@ class MixturePrior(nn.Module, ABC):
         components = self.components()
         if y is None or not self.classes:
             return mixture(self.logits, components)
-        if len(self.logits) == self.classes and isinstance(components, Independent):
-            return pick(components, y)
+        if len(self.logits) == self.classes and is_diagonal_normal(components):
+            # The pool is one normal, whose divergences have closed forms that a mixture's have not.
+            return Normal(components.base_dist.loc[y], components.base_dist.scale[y]).to_event(1)
         return mixture(self.logits.masked_fill(~self.members(y), -torch.inf), components)
 
     def labels(self) -> Categorical:
@@ -70,9 +71,3 @@ class MixturePrior(nn.Module, ABC):
         """Returns which components belong to each label, shape ``(*y.shape, K)``."""
         size = len(self.logits)
         return torch.arange(size, device=y.device) // (size // self.classes) == y.unsqueeze(-1)
-
-
-def pick(components: Independent, y: Tensor) -> TorchDistribution:
-    """Returns the single normal that is pool y, which has closed-form divergences that a mixture has not."""
-    assert isinstance(components.base_dist, Normal)
-    return Normal(components.base_dist.loc[y], components.base_dist.scale[y]).to_event(1)

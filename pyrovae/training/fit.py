@@ -2,11 +2,12 @@
 
 import copy
 import math
+import re
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import pyro
@@ -22,11 +23,12 @@ from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.evaluation.evidence import batches
 from pyrovae.objectives import Objective
 from pyrovae.schedules import ScheduleSpec, make_schedule
+from pyrovae.seeding import seeded
 from pyrovae.training.engines import ENGINES, REMEDY, AnyObjective
 from pyrovae.training.history import History, Record
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, as_batch
 
-CHUNK = 1000  # validation data at once
+CHUNK = 1000  # validation data at once, or draws of fewer data
 
 
 def fit(
@@ -91,14 +93,14 @@ def fit(
             for index in order(seed, epoch, size, batch_size):
                 count += 1
                 with located(f"at step {count} (epoch {epoch})"):
-                    loss += step(*present(*dataset.batch(index)))
+                    loss += step(*as_batch(vae, *dataset.batch(index)))
                 if averaged is not None:
                     averaged.update_parameters(vae)
             record = {
                 "epoch": epoch,
                 "step": count,
-                "beta": getattr(objective, "beta", 1.0),
-                "learning_rate": rate_at(count),
+                "beta": objective.schedule(count - 1) if isinstance(objective, Objective) else 1.0,
+                "learning_rate": rate_at(count - 1),
                 "train_loss": loss / size,
                 **validate(judged, dataset, objective, seed),
                 "seconds": monotonic() - started,
@@ -162,35 +164,34 @@ def located(where: str) -> Iterator[None]:
     except PyrovaeError as error:
         raise PyrovaeError(f"{error} {where}", hint=error.hint) from None
     except ValueError as error:
-        if "nan" not in str(error) and "inf" not in str(error):
+        if not re.search(r"\b(nan|inf)\b", str(error)):
             raise
         raise PyrovaeError(f"weights became non-finite {where}", hint=REMEDY) from error
 
 
-def present(x: Tensor, y: Tensor | None) -> tuple[Tensor, ...]:
-    return (x,) if y is None else (x, y)
-
-
 @torch.no_grad()
 def validate(vae: VAE, dataset: Dataset, objective: AnyObjective, seed: int) -> Record:
-    """Returns minus the bound at beta = 1, rate and distortion of the validation data, by the same noise every time."""
+    """Returns minus the bound at beta = 1 and its terms for the validation data, by the same noise every time.
+
+    For the sampled ELBO it is the sum of rate, distortion and label loss, -log p(y), exactly.
+    """
     vae.eval()
-    sums = torch.zeros(3, dtype=torch.float64)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        for batch in batches(*dataset.held_out("validation"), size=CHUNK):
-            sites = densities(vae.model, vae.guide, *batch)
-            sums[0] += minus_bound(objective, vae, *batch)
-            sums[1] += sites.divergence.sum()
-            sums[2] -= sites.model["x"].log_prob.sum()
-    names = ("validation_loss", "rate", "distortion")
-    return dict(zip(names, (sums / len(dataset.validation)).tolist(), strict=True))
-
-
-def minus_bound(objective: AnyObjective, vae: VAE, *batch: Any) -> float:
-    if isinstance(objective, Objective):
-        return -objective.per_datum(vae.model, vae.guide, *batch, beta=1.0).sum().item()
-    return float(objective.loss(vae.model, vae.guide, *batch))
+    particles, sums = (
+        objective.num_particles,
+        dict.fromkeys(("validation_loss", "rate", "distortion", "label_loss"), 0.0),
+    )
+    with seeded(seed):
+        for batch in batches(vae, *dataset.held_out("validation"), size=max(1, CHUNK // particles)):
+            sites = densities(vae.model, vae.guide, *batch, particles=particles)
+            ours = isinstance(objective, Objective)
+            sums["validation_loss"] -= (
+                objective.bound(sites, 1.0).sum().item() if ours else -objective.loss(vae.model, vae.guide, *batch)
+            )
+            sums["rate"] += sites.divergence.mean(0).sum().item()
+            sums["distortion"] -= sites.model["x"].log_prob.mean(0).sum().item()
+            if "y" in sites.model:
+                sums["label_loss"] -= sites.model["y"].log_prob.mean(0).sum().item()
+    return {name: value / len(dataset.validation) for name, value in sums.items()}
 
 
 def show(bar: "tqdm[int]", record: Record) -> None:

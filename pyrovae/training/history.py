@@ -12,8 +12,9 @@ class History:
     """Rows as ``metrics.jsonl`` keeps them; losses, rate and distortion are nats per datum.
 
     Attributes:
-        records: One per epoch: epoch, step, beta, learning_rate, train_loss (at that beta), and of validation data at
-            beta = 1 validation_loss, rate and distortion; seconds since the start.
+        records: One per epoch: epoch, step; beta and learning_rate of its last step; train_loss, the mean over the
+            epoch at each step's own beta; of validation data at beta = 1 validation_loss, rate, distortion and
+            label_loss, -log p(y), 0 where labels are not scored; seconds since the start.
         best: The epoch whose weights the VAE was left with.
 
     Example:
