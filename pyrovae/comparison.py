@@ -69,10 +69,11 @@ def compare(directories: Sequence[Path]) -> str:
         check_alike(results[0], result)
     results.sort(key=lambda result: -result.numbers["mean"])
     rows = [cells(result, results[0]) for result in results]
-    lines = format_table([list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)])
+    table = format_table([list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]).splitlines()
+    width = max(map(len, table))
     data = results[0].manifest["data"]
     title = f"{data['name']}, binarize = {data['binarize']}, test data {data['hashes']['test']}"
-    return "\n".join([title, "", *(f"| {line} |" for line in lines.splitlines())])
+    return "\n".join([title, "", *(f"| {line.ljust(width)} |" for line in table)])
 
 
 def cells(result: Result, best: Result) -> dict[str, str]:
