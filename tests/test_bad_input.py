@@ -175,6 +175,8 @@ def test_without_a_network_the_files_are_named(tmp_path: Path, monkeypatch: pyte
         raise URLError("no route to host")
 
     monkeypatch.setattr("urllib.request.urlopen", unreachable)
+    monkeypatch.delenv("PYROVAE_DATA", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
     for name in ("mnist", "fashion-mnist"):
         words = "run", TINY, "--runs-dir", tmp_path / "runs", "--data-dir", tmp_path, "--set", f"data.name={name}"
         printed = refusal(*words)

@@ -6,6 +6,8 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
+import click
+import pyro
 import pytest
 import torch
 from click.testing import CliRunner
@@ -23,6 +25,7 @@ def block(language: str) -> str:
 
 
 def test_python_block_trains_a_vae() -> None:
+    pyro.clear_param_store()  # as in a new process: SVI reads what other tests left under the same names
     torch.manual_seed(0)
     names: dict[str, Any] = {}
     exec(block("python").replace("range(2000)", "range(200)"), names)
@@ -40,9 +43,10 @@ def test_commands_parse(command: str) -> None:
     """Every command of the README is known, with its options, and names experiments that exist."""
     _, name, *words = shlex.split(command)
     found = cli.main.commands[name]
-    if isinstance(found, cli.click.Group):
+    if isinstance(found, click.Group):
         found = found.commands[words.pop(0)]
-    context = found.make_context(name, words)
+    parent = click.Context(cli.main, **cli.main.context_settings)  # without it click would remember other help options
+    context = found.make_context(name, words, parent=parent)
     if "config" in context.params:
         assert cli.find_config(context.params["config"]).is_file()
 
