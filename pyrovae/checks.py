@@ -11,7 +11,7 @@ from pyrovae.data import Dataset
 from pyrovae.densities import in_data_plate, random_sites
 from pyrovae.errors import PyrovaeError
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE, as_batch
+from pyrovae.vae import VAE, as_batch, reads
 
 
 @torch.no_grad()
@@ -112,9 +112,9 @@ def check_combination(vae: VAE, dataset: Dataset) -> None:
             f"data set {dataset.name} holds {dataset.support} values",
             hint=f"{grey}likelihood.name = 'gaussian' takes any",
         )
-    if (vae.conditional or vae.pools) and len(dataset.classes) != (vae.prior.classes or likelihood.classes):
+    if (vae.conditional or vae.pools) and len(dataset.classes) != (reads(vae.prior) or reads(likelihood)):
         raise PyrovaeError(
-            f"model reads {vae.prior.classes or likelihood.classes} classes, data set {dataset.name} has "
+            f"model reads {reads(vae.prior) or reads(likelihood)} classes, data set {dataset.name} has "
             f"{len(dataset.classes)}",
             hint="set prior.labels and vae.conditional to false, or give labels",
         )
@@ -132,7 +132,7 @@ def check_fit(vae: VAE, dataset: Dataset) -> None:
             f"site '{name}': {found}" for name in (*model, *guide) if (found := verdict(name, model, guide)) != "ok"
         ]
     except RuntimeError as error:
-        wrong = [str(error)]
+        wrong = [str(error).splitlines()[0]]  # torch and Pyro go on with pages of shapes
     if wrong:
         hint = "give all parts one latent_dim; pyrovae.check(vae, x) prints the sites"
         raise PyrovaeError(f"the parts do not fit together: {wrong[0]}", hint=hint)

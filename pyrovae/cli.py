@@ -133,13 +133,15 @@ def evaluate(
     directory = runs.find(runs_dir, run)
     vae, dataset = experiment.load(directory, data_dir)
     planned = experiment.read(directory / runs.EXPERIMENT)
-    click.echo(experiment.judge(planned, vae, dataset, directory, particles=particles, data=data))
-    click.echo(directory / runs.EVALUATION)
+    evidence, written = experiment.judge(planned, vae, dataset, directory, particles=particles, data=data)
+    click.echo(evidence)
+    if written:
+        click.echo(directory / runs.EVALUATION)
 
 
 @main.command()
 @click.argument("run")
-@click.option("--class", "label", help="Draw from the pool of this class, by name or number.")
+@click.option("--class", "label", help="Draw only this class, by name or number.")
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png or .npy file.")
 @click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")

@@ -73,7 +73,9 @@ def compare(directories: Sequence[Path]) -> str:
     width = max(map(len, table))
     data = results[0].manifest["data"]
     title = f"{data['name']}, binarize = {data['binarize']}, test data {data['hashes']['test']}"
-    return "\n".join([title, "", *(f"| {line.ljust(width)} |" for line in table)])
+    unsure = any(result.numbers["verdict"] == "unreliable" for result in results)
+    notes = ["", "Unreliable estimates are too low by an unknown amount: the order may be another."] if unsure else []
+    return "\n".join([title, "", *(f"| {line.ljust(width)} |" for line in table), *notes])
 
 
 def cells(result: Result, best: Result) -> dict[str, str]:

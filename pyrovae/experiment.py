@@ -149,7 +149,7 @@ def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -
         history = fit(vae, dataset, made.objective, experiment.seed, write, **experiment.chosen("train"))
     runs.write_checkpoint(directory / runs.CHECKPOINT, vae.state_dict(), epoch=history.best)
     runs.write_json(directory / runs.MANIFEST, manifest | {"training_minutes": (monotonic() - started) / 60})
-    evidence = judge(experiment, vae, dataset, directory)
+    evidence, _ = judge(experiment, vae, dataset, directory)
     draw(vae, dataset, list(history), directory / runs.FIGURES, experiment.seed)
     return evidence
 
@@ -177,8 +177,14 @@ def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None
     ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"])
 
 
-def judge(experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any) -> Evidence:
-    """Evaluates a VAE and writes its numbers into the run directory, unless larger ones stand there already."""
+def judge(
+    experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any
+) -> tuple[Evidence, bool]:
+    """Evaluates a VAE and writes its numbers into the run directory, unless larger ones stand there already.
+
+    Returns:
+        The evidence, and whether it was written.
+    """
     chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
     numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
     path = directory / runs.EVALUATION
@@ -186,18 +192,19 @@ def judge(experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, *
     if any(numbers[size] < standing[size] for size in ("data", "particles")):
         held = f"{standing['particles']} particles of {standing['data']} data"
         print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
-        return evidence
+        return evidence, False
     runs.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
     runs.write_json(directory / runs.EVALUATION, numbers)
-    return evidence
+    return evidence, True
 
 
-def load(directory: Path, data_dir: Path | None = None) -> tuple[VAE, Dataset]:
+def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Dataset]:
     """Returns the trained VAE of a run and its data.
 
     Raises:
         PyrovaeError: The directory is no run, its checkpoint is damaged, or the data differ from those of the run.
     """
+    directory = Path(directory)
     experiment, manifest = read(directory / runs.EXPERIMENT), runs.read_json(directory / runs.MANIFEST)
     dataset = make_data(experiment, data_dir)
     if dataset.hashes() != manifest["data"]["hashes"]:
@@ -231,7 +238,7 @@ def sample(directory: Path, path: Path, label: str | None = None, *, count: int 
         return path
     if path.suffix != ".png":
         raise PyrovaeError(f"cannot write a picture as '{path.name}'", hint="end it in .png or .npy", exit_code=2)
-    title = "samples of the prior" if label is None else f"samples of pool {label}"
+    title = "samples of the prior" if label is None else f"samples of class {label}"
     span = None if data["support"] == "real" else (0.0, 1.0)
     return figures.save(figures.image_grid(drawn, title=f"{title}, E[x | z]", span=span), path)
 

@@ -49,19 +49,19 @@ class VAE(PyroModule):
         self.prior = prior
         self.likelihood = likelihood
         self.posterior = posterior
-        check_classes(self.prior.classes, self.likelihood.classes, self.posterior.classes)
+        check_classes(*(reads(part) for part in (prior, likelihood, posterior)))
         if self.conditional and self.pools:
             self.prior.freeze_weights()  # y is not scored, so nothing could train them
 
     @property
     def conditional(self) -> bool:
         """Whether likelihood and posterior read labels."""
-        return bool(self.likelihood.classes)
+        return bool(reads(self.likelihood))
 
     @property
     def pools(self) -> bool:
         """Whether the prior reads labels."""
-        return bool(self.prior.classes)
+        return bool(reads(self.prior))
 
     @pyro_method
     def model(self, x: Tensor | None = None, y: Tensor | None = None, size: int | None = None) -> Tensor:
@@ -133,7 +133,7 @@ class VAE(PyroModule):
 
         They come from the prior's weights, or uniformly where the prior does not read labels.
         """
-        classes = self.prior.classes or self.likelihood.classes
+        classes = reads(self.prior) or reads(self.likelihood)
         device = next(self.parameters()).device
         if y is not None:
             return torch.as_tensor(check_label(y, classes), device=device).expand(size)
@@ -156,6 +156,11 @@ def rows(x: Tensor | None, y: Tensor | None, size: int | None = None) -> int:
     if size is None:
         raise ValueError("the model needs data 'x', labels 'y', or the number of data to draw, 'size'")
     return size
+
+
+def reads(part: nn.Module) -> int:
+    """Returns how many classes a part reads: its ``classes``, none where it says nothing."""
+    return int(getattr(part, "classes", 0))
 
 
 def check_classes(prior: int, likelihood: int, posterior: int) -> None:

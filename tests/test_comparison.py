@@ -112,3 +112,9 @@ def test_trained_runs_agree_with_their_files(root: Path) -> None:
     gap = numbers[first["run"]] - numbers[second["run"]]
     assert gap.mean() >= 0
     assert second["below the best"] == f"{gap.mean():.2f} ± {gap.std(ddof=1) / math.sqrt(len(gap)):.2f}"
+
+
+def test_unreliable_rows_come_with_a_warning(tmp_path: Path) -> None:
+    printed = succeeds("compare", write_run(tmp_path, "a"))
+    assert table(printed)[0]["verdict"] == "unreliable"
+    assert "the order may be another" in printed

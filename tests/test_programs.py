@@ -496,3 +496,16 @@ def test_densities_refuse_what_check_names(programs: Any) -> None:
 def test_gaussian_likelihood_generates_as_well() -> None:
     vae = VAE(StandardNormal(2), Gaussian(network, 2, (5,)), DiagonalNormal(network, 2, (5,)))
     assert vae.model(size=3).shape == (3, 5)
+
+
+class Cauchy(torch.nn.Module):
+    """A prior as a reader of the README would write it, silent about classes."""
+
+    def forward(self, y: Tensor | None = None) -> pyro.distributions.TorchDistribution:
+        return pyro.distributions.Cauchy(torch.zeros(2), 1.0).to_event(1)
+
+
+def test_a_part_that_says_nothing_of_classes_reads_none() -> None:
+    vae = VAE(Cauchy(), Bernoulli(MLP, 2, (6,)), DiagonalNormal(MLP, 2, (6,)))
+    assert (vae.pools, vae.conditional, vae.quantity()) == (False, False, "log p(x)")
+    assert vae.sample(3).shape == (3, 6)

@@ -16,6 +16,7 @@ import pytest
 import torch
 from commands import TINY, Maker, files, invoke, refusal, sets, train
 
+import pyrovae
 from pyrovae import __version__, experiment, runs
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import log_marginal
@@ -290,3 +291,8 @@ def test_a_run_that_broke_off_is_told_so(tmp_path: Path) -> None:
     assert result.exit_code == 1
     assert "non-finite" in result.stderr
     assert "the run was not finished" in refusal("evaluate", "tiny", "--runs-dir", tmp_path)
+
+
+def test_a_run_loads_by_a_path_in_words(root: Path) -> None:
+    vae, data = pyrovae.load(str(root / "normal"))
+    assert vae.reconstruct(data.held_out("test")[0][:2]).shape == (2, *data.event_shape)

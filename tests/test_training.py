@@ -552,3 +552,25 @@ def test_training_learns() -> None:
     history = fit(vae, data, IWAE(particles=5), epochs=25, batch_size=16, learning_rate=0.02)
     assert history["validation_loss"][0] > 3
     assert math.log(2) - 0.1 < min(history["validation_loss"]) < 1.2
+
+
+def test_a_warm_up_longer_than_the_training_is_announced_before_it(capsys: pytest.CaptureFixture[str]) -> None:
+    fit(make(), toy(), ELBO(beta={"schedule": "linear", "steps": 999}), epochs=1, batch_size=16)
+    assert capsys.readouterr().err.startswith("warning: beta's schedule takes 999 steps, the training 4\n")
+
+
+def test_scored_labels_are_on_the_line_of_the_epoch(capsys: pytest.CaptureFixture[str]) -> None:
+    """Without them validation_loss is not the sum of what is printed beside it."""
+    for prior, printed in (("gaussian-mixture", True), ("standard-normal", False)):
+        history = fit(make(prior), toy(), ELBO(), epochs=1, batch_size=16)
+        assert ("label_loss" in capsys.readouterr().err) == printed
+        terms = sum(history.records[0][name] for name in ("rate", "distortion", "label_loss"))
+        assert history.records[0]["validation_loss"] == pytest.approx(terms, rel=1e-5)
+
+
+def test_parts_of_different_latent_dimensions_are_refused_in_one_line() -> None:
+    for latent in (1, 3):
+        vae = VAE(StandardNormal(latent), Bernoulli(network, LATENT, EVENT), DiagonalNormal(network, LATENT, EVENT))
+        with pytest.raises(PyrovaeError, match="the parts do not fit together") as caught:
+            fit(vae, toy(), ELBO(), epochs=1, batch_size=16)
+        assert len(str(caught.value).splitlines()) == 1

@@ -22,7 +22,8 @@ class Gaussian(nn.Module):
         event_shape: Shape of one datum.
         classes: Number of classes the decoder reads; 0 reads none.
         noise: Whether the standard deviation is fixed, one learned number, or read from z for each pixel.
-        scale: Standard deviation, to start from where it is learned.
+        scale: Standard deviation, to start from where it is learned: one near that of the data's noise, since it
+            moves by about the learning rate a step on a logarithmic scale.
 
     Example:
         >>> from pyrovae import MLP

@@ -78,6 +78,8 @@ def fit(
         raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
     total = epochs * math.ceil(size / batch_size)
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
+    if getattr(objective, "warmup", 0) > total:
+        print(f"warning: beta's schedule takes {objective.warmup} steps, the training {total}", file=sys.stderr)
     torch.manual_seed(seed)
     if isinstance(objective, Objective):
         objective.step = 0  # its schedule starts with the training
@@ -196,7 +198,14 @@ def validate(vae: VAE, dataset: Dataset, objective: AnyObjective, seed: int) -> 
 
 def show(bar: "tqdm[int]", record: Record) -> None:
     """Writes the epoch beside the bar on a terminal, as a line elsewhere."""
-    text = ", ".join(f"{name} {record[name]:.2f}" for name in ("train_loss", "validation_loss", "rate", "distortion"))
+    names = [
+        "train_loss",
+        "validation_loss",
+        "rate",
+        "distortion",
+        *(["label_loss"] if record.get("label_loss") else []),
+    ]
+    text = ", ".join(f"{name} {record[name]:.2f}" for name in names)
     if bar.disable:
         print(f"epoch {record['epoch']}: {text} nats per datum", file=sys.stderr)
     else:
