@@ -10,8 +10,10 @@ from torch import Tensor
 from pyrovae.data import Dataset
 from pyrovae.densities import in_data_plate, random_sites
 from pyrovae.errors import PyrovaeError
+from pyrovae.likelihoods import LIKELIHOODS
+from pyrovae.objectives import Objective
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE, as_batch, reads
+from pyrovae.vae import VAE, as_batch, is_proper, reads
 
 
 @torch.no_grad()
@@ -50,7 +52,10 @@ def run(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Sites, Sites]:
     """Traces both programs apart: the model is not run on the guide's draws, which may not fit it."""
     batch = (x,) if y is None else (x, y)
     with pyro.get_param_store().scope(), seeded(0):
-        model, guide = (poutine.trace(program).get_trace(*batch) for program in (vae.model, vae.guide))
+        guide = poutine.trace(vae.guide).get_trace(*batch)
+        # An improper prior has nothing to draw from: its model can only be run on the guide's draws.
+        proper = is_proper(getattr(vae, "prior", vae))
+        model = poutine.trace(vae.model if proper else poutine.replay(vae.model, trace=guide)).get_trace(*batch)
     return random_sites(model), random_sites(guide)
 
 
@@ -93,12 +98,30 @@ def format_table(rows: list[list[str]]) -> str:
     return "\n".join(" | ".join(c.ljust(w) for c, w in zip(r, widths, strict=True)).rstrip() for r in rows)
 
 
-def check_combination(vae: VAE, dataset: Dataset) -> None:
-    """Refuses a VAE that cannot score these data, with the nearest thing that can.
+def check_combination(vae: VAE, dataset: Dataset, objective: Any = None) -> None:
+    """Refuses what cannot work, with the nearest thing that can.
+
+    Args:
+        vae: The composition.
+        dataset: What it is to be trained on.
+        objective: What it is to be trained by: one of :data:`pyrovae.OBJECTIVES`; Pyro's own are not looked into.
 
     Raises:
         PyrovaeError: Shapes or supports differ, labels are missing, or the parts do not fit together.
     """
+    check_data(vae, dataset)
+    with seeded(0):
+        batch = as_batch(vae, *dataset.batch(torch.arange(min(3, len(dataset.train)))))
+    if isinstance(objective, Objective):
+        objective.check(vae)
+    check_fit(vae, *batch)
+    if isinstance(objective, Objective):
+        with pyro.get_param_store().scope(), seeded(0):
+            objective.loss(vae.model, vae.guide, *batch)  # what an objective cannot do, it says
+
+
+def check_data(vae: VAE, dataset: Dataset) -> None:
+    """Refuses data that the likelihood cannot score or whose labels the parts cannot read."""
     likelihood = vae.likelihood
     if tuple(likelihood.event_shape) != dataset.event_shape:
         raise PyrovaeError(
@@ -106,28 +129,28 @@ def check_combination(vae: VAE, dataset: Dataset) -> None:
             hint="build the likelihood and the posterior with the data's event_shape",
         )
     if dataset.support not in likelihood.accepts:
-        grey = "data.binarize = 'dynamic' makes grey pixels binary; " if dataset.support == "unit" else ""
+        grey = "data.binarize = 'dynamic' makes grey values binary; " if dataset.support in ("levels", "unit") else ""
+        can = ", ".join(name for name, row in LIKELIHOODS.items() if dataset.support in getattr(row, "accepts", ()))
         raise PyrovaeError(
             f"likelihood {type(likelihood).__name__} scores {' or '.join(likelihood.accepts)} data, "
             f"data set {dataset.name} holds {dataset.support} values",
-            hint=f"{grey}likelihood.name = 'gaussian' takes any",
+            hint=f"{grey}likelihoods of {dataset.support} values: {can}",
         )
+    if dataset.missing and not vae.missing:
+        raise PyrovaeError(f"data set {dataset.name} has missing values", hint="compose VAE(..., missing=True)")
     if (vae.conditional or vae.pools) and len(dataset.classes) != (reads(vae.prior) or reads(likelihood)):
         raise PyrovaeError(
             f"model reads {reads(vae.prior) or reads(likelihood)} classes, data set {dataset.name} has "
             f"{len(dataset.classes)}",
             hint="set prior.labels and vae.conditional to false, or give labels",
         )
-    check_fit(vae, dataset)
 
 
-def check_fit(vae: VAE, dataset: Dataset) -> None:
+def check_fit(vae: VAE, x: Tensor, y: Tensor | None = None) -> None:
     """Refuses parts of different latent dimensions, which broadcasting could hide."""
-    with seeded(0):
-        batch = as_batch(vae, *dataset.batch(torch.arange(min(2, len(dataset.train)))))
     try:
         with torch.no_grad():
-            model, guide = run(vae, batch[0], batch[1] if len(batch) > 1 else None)
+            model, guide = run(vae, x, y)
         wrong = [
             f"site '{name}': {found}" for name in (*model, *guide) if (found := verdict(name, model, guide)) != "ok"
         ]

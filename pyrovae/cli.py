@@ -20,6 +20,10 @@ runs_dir = click.option(
 data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where data are looked for first.")
 threads = click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces the experiment's seed.")
+noise = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
+label = click.option("--class", "label", help="Only this class, by name or number.")
+output = click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png, .npy or .csv file.")
+rows = click.option("--data", "rows", type=click.Path(path_type=Path), help="Your file; by default the run's test data.")
 
 
 class Group(click.Group):
@@ -141,20 +145,125 @@ def evaluate(
 
 @main.command()
 @click.argument("run")
-@click.option("--class", "label", help="Draw only this class, by name or number.")
+@label
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
-@click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png or .npy file.")
-@click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
+@output
+@noise
 @runs_dir
 def sample(*, run: str, label: str | None, count: int, output: Path | None, seed: int, runs_dir: Path) -> None:
-    """Draw data from the model of RUN and save them as a picture or an array."""
-    from pyrovae import experiment, runs
+    """Draw data from the model of RUN and save them as a picture or as numbers."""
+    from pyrovae import trained
 
-    directory = runs.find(runs_dir, run)
+    opened = open_run(run, runs_dir)
     # A class may be called "T-shirt/top", a file may not.
     suffix = "" if label is None else "-class-" + re.sub(r"[^\w.-]+", "-", label)
-    path = output or directory / runs.FIGURES / f"sample{suffix}.png"
-    click.echo(experiment.sample(directory, path, label, count=count, seed=seed))
+    click.echo(trained.sample(opened, output or figure(opened, f"sample{suffix}"), label, count=count, seed=seed))
+
+
+@main.command()
+@click.argument("run")
+@rows
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="A .npy or .csv file.")
+@runs_dir
+@data_dir
+def embed(*, run: str, rows: Path | None, output: Path, runs_dir: Path, data_dir: Path | None) -> None:
+    """Write the code E[z | x] of each datum."""
+    from pyrovae import trained
+
+    click.echo(trained.embed(open_run(run, runs_dir), output, rows, data_dir))
+
+
+@main.command()
+@click.argument("run")
+@rows
+@click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="A .csv file.")
+@click.option("--particles", type=click.IntRange(min=25), default=1000, show_default=True, help="Draws per datum.")
+@noise
+@runs_dir
+@data_dir
+def score(
+    *,
+    run: str,
+    rows: Path | None,
+    output: Path,
+    particles: int,
+    seed: int,
+    runs_dir: Path,
+    data_dir: Path | None,
+) -> None:
+    """Write log p(x) of each datum, with its Monte-Carlo error and k-hat."""
+    from pyrovae import trained
+
+    click.echo(trained.score(open_run(run, runs_dir), output, rows, data_dir, particles=particles, seed=seed))
+    click.echo(output)
+
+
+@main.command()
+@click.argument("run")
+@rows
+@output
+@runs_dir
+@data_dir
+def reconstruct(*, run: str, rows: Path | None, output: Path | None, runs_dir: Path, data_dir: Path | None) -> None:
+    """Encode and decode each datum; missing values are imputed."""
+    from pyrovae import trained
+
+    opened = open_run(run, runs_dir)
+    click.echo(trained.reconstruct(opened, output or figure(opened, "reconstruct"), rows, data_dir))
+
+
+@main.command()
+@click.argument("run")
+@rows
+@click.option("--row", type=click.IntRange(min=0), default=0, show_default=True, help="Which datum.")
+@label
+@output
+@runs_dir
+@data_dir
+def traverse(
+    *,
+    run: str,
+    rows: Path | None,
+    row: int,
+    label: str | None,
+    output: Path | None,
+    runs_dir: Path,
+    data_dir: Path | None,
+) -> None:
+    """Move one latent dimension of a datum at a time."""
+    from pyrovae import trained
+
+    opened = open_run(run, runs_dir)
+    path = output or figure(opened, "traverse")
+    click.echo(trained.traverse(opened, path, rows, data_dir, row=row, label=label))
+
+
+@main.command()
+@click.argument("run")
+@click.argument("a")
+@click.argument("b")
+@click.option("--steps", type=click.IntRange(min=2), default=9, show_default=True, help="Data on the way, ends included.")
+@label
+@output
+@runs_dir
+@data_dir
+def interpolate(
+    *,
+    run: str,
+    a: str,
+    b: str,
+    steps: int,
+    label: str | None,
+    output: Path | None,
+    runs_dir: Path,
+    data_dir: Path | None,
+) -> None:
+    """Go from datum A to datum B in latent space; both are test indices or files."""
+    from pyrovae import trained
+
+    opened = open_run(run, runs_dir)
+    path = output or figure(opened, "interpolate")
+    click.echo(trained.interpolate(opened, path, (a, b), data_dir, steps=steps, label=label))
 
 
 @main.command()
@@ -185,7 +294,7 @@ def compare(*, names: tuple[str, ...], runs_dir: Path) -> None:
 @main.command("list")
 @click.argument("table", required=False)
 def list_rows(*, table: str | None) -> None:
-    """Print what can be composed: priors, posteriors, likelihoods, networks, objectives, data or experiments."""
+    """Print what can be composed: priors, posteriors, likelihoods, networks, objectives, schedules, data or experiments."""
     from pyrovae import listing
 
     click.echo(listing.listing(table, experiments()))
@@ -238,6 +347,20 @@ def find_config(config: str, *, built_in: bool = False) -> Path:
     if built_in or (path.suffix != ".toml" and not os.path.exists(path)):
         raise PyrovaeError(f"unknown experiment '{config}'", hint=did_you_mean(config, known), exit_code=2)
     return path
+
+
+def open_run(run: str, runs_dir: Path) -> Any:
+    """Returns a run's VAE and what it says of its data."""
+    from pyrovae import runs, trained
+
+    return trained.open_run(runs.find(runs_dir, run))
+
+
+def figure(run: Any, name: str) -> Path:
+    """Returns where a picture of a run goes unless the user says otherwise."""
+    from pyrovae import runs
+
+    return Path(run.directory / runs.FIGURES / f"{name}.png")
 
 
 def set_threads(count: int | None) -> None:

@@ -1,7 +1,7 @@
 """Tables of runs that may be compared: same data, same quantity, same base measure; everything else is refused."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -89,9 +89,16 @@ def cells(result: Result, best: Result) -> dict[str, str]:
         "minutes": f"{result.manifest.get('training_minutes', math.nan):.1f}",
         quantity: f"{numbers['mean']:.2f} ± {numbers['standard_error']:.2f}",
         "below the best": difference(result, best),
-        f"k-hat > {numbers['khat_threshold']:.2f}": f"{numbers['khat_share_above']:.1%}",
-        "verdict": numbers["verdict"],
+        **tail(numbers),
+        "verdict": numbers["verdict"].split(":")[0],
     }
+
+
+def tail(numbers: Mapping[str, Any]) -> dict[str, str]:
+    """Returns the share of data whose k-hat is too high, of estimates that have one."""
+    if "khat_threshold" not in numbers:
+        return {}
+    return {f"k-hat > {numbers['khat_threshold']:.2f}": f"{numbers['khat_share_above']:.1%}"}
 
 
 def difference(result: Result, best: Result) -> str:

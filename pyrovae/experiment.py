@@ -9,7 +9,7 @@ figures/           the pictures
 """
 
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -19,18 +19,19 @@ from typing import Any
 
 import torch
 
-from pyrovae import figures, runs
+from pyrovae import runs
 from pyrovae.checks import check_combination
 from pyrovae.configuration import Experiment, read
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation import Evidence, evaluate
+from pyrovae.evaluation import Estimate, evaluate
 from pyrovae.gallery import draw
+from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
 from pyrovae.schema import construct, factory_of, row
 from pyrovae.training import History, fit
 from pyrovae.training.engines import ENGINES
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, filled
 
 EXAMPLES = 20_000  # training data handed to priors that start from data
 
@@ -51,6 +52,10 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "support": dataset.support,
         "binarize": dataset.binarize,
         "max_level": dataset.max_level,
+        "levels": dataset.levels,
+        "missing": dataset.missing,
+        "units": None if dataset.units is None else dataset.units.to_dict(),
+        "seed": dataset.seed,
         "sizes": [len(split) for split in dataset],
         "hashes": dataset.hashes(),
     }
@@ -74,31 +79,34 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
         "latent_dim": experiment.sections["vae"]["latent_dim"],
         "event_shape": tuple(description["event_shape"]),
         "support": description["support"],
+        "levels": description["levels"],
         "classes": classes if conditional else 0,
     }
+    encoder, decoder = (make_network(experiment, section) for section in ("encoder", "decoder"))
+    networks = {"likelihood": decoder, "posterior": log_counts(encoder) if context["support"] == "count" else encoder}
     parts = {
         part: construct(
-            factory_of(part, experiment.sections[part]),
-            experiment.chosen(part),
-            context | {"network": make_network(experiment, network)},
+            factory_of(part, experiment.sections[part]), experiment.chosen(part), context | {"network": network}
         )
-        for part, network in (("likelihood", "decoder"), ("posterior", "encoder"))
+        for part, network in networks.items()
     }
     context |= {"classes": classes, "posterior": parts["posterior"]}
     prior = factory_of("prior", experiment.sections["prior"])
     if dataset is not None and "examples" in signature(prior).parameters:
         index = torch.randperm(len(dataset.train))[:EXAMPLES]
-        context["examples"], context["example_labels"] = dataset.batch(index)
-    return VAE(construct(prior, experiment.chosen("prior"), context), **parts)
+        examples, context["example_labels"] = dataset.batch(index)
+        context["examples"] = filled(examples)
+    return VAE(construct(prior, experiment.chosen("prior"), context), **parts, missing=description["missing"])
 
 
 def make_network(experiment: Experiment, section: str) -> Any:
     return partial(row("networks", experiment.sections[section]["name"]), **experiment.chosen(section))
 
 
-def make_objective(experiment: Experiment) -> Objective:
-    """Returns the experiment's objective."""
-    objective: Objective = factory_of("objective", experiment.sections["objective"])(**experiment.chosen("objective"))
+def make_objective(experiment: Experiment, size: int) -> Objective:
+    """Returns the experiment's objective for so many training data."""
+    factory = factory_of("objective", experiment.sections["objective"])
+    objective: Objective = construct(factory, experiment.chosen("objective"), {"size": size})
     return objective
 
 
@@ -120,8 +128,8 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
     """
     dataset = make_data(experiment, data_dir)
     description = describe(dataset)
-    vae, objective = make_vae(experiment, description, dataset), make_objective(experiment)
-    check_combination(vae, dataset)
+    vae, objective = make_vae(experiment, description, dataset), make_objective(experiment, len(dataset.train))
+    check_combination(vae, dataset, objective)
     check_sizes(experiment, dataset)
     check_engine(experiment, vae, objective)
     prior = experiment.sections["prior"]
@@ -130,7 +138,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
     return Prepared(replace(experiment, sections=sections), dataset, description, vae, objective)
 
 
-def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Evidence:
+def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Estimate:
     """Trains, judges and draws an experiment, and leaves all of it in a new directory.
 
     Args:
@@ -179,7 +187,7 @@ def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None
 
 def judge(
     experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any
-) -> tuple[Evidence, bool]:
+) -> tuple[Estimate, bool]:
     """Evaluates a VAE and writes its numbers into the run directory, unless larger ones stand there already.
 
     Returns:
@@ -226,33 +234,3 @@ def load_vae(directory: Path) -> VAE:
 def history_of(directory: Path) -> History:
     """Returns the record of a run's training."""
     return History(runs.read_rows(directory / runs.METRICS))
-
-
-def sample(directory: Path, path: Path, label: str | None = None, *, count: int = 64, seed: int = 0) -> Path:
-    """Draws data from a run's model, all of one class where one is named, and saves them as .png or .npy."""
-    vae, data = load_vae(directory), runs.read_json(directory / runs.MANIFEST)["data"]
-    torch.manual_seed(seed)
-    drawn = vae.sample(count, None if label is None else class_number(label, data["classes"]))
-    if path.suffix == ".npy":
-        runs.write_array(path, drawn.numpy())
-        return path
-    if path.suffix != ".png":
-        raise PyrovaeError(f"cannot write a picture as '{path.name}'", hint="end it in .png or .npy", exit_code=2)
-    title = "samples of the prior" if label is None else f"samples of class {label}"
-    span = None if data["support"] == "real" else (0.0, 1.0)
-    return figures.save(figures.image_grid(drawn, title=f"{title}, E[x | z]", span=span), path)
-
-
-def class_number(label: str, classes: Sequence[str]) -> int:
-    """Returns the number of a class given by name or number.
-
-    Example:
-        >>> class_number("coat", ["shirt", "coat"]), class_number("0", ["shirt", "coat"])
-        (1, 0)
-    """
-    if label in classes:
-        return list(classes).index(label)
-    if label.isdecimal() and int(label) < len(classes):
-        return int(label)
-    hint = f"classes: {', '.join(classes)}" if classes else "the data have no classes"
-    raise PyrovaeError(f"unknown class '{label}'", hint=hint)

@@ -13,7 +13,7 @@ from pyrovae import figures
 from pyrovae.data import Dataset
 from pyrovae.distributions import Mixture
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, is_proper
 
 SHOWN = 64  # samples of the prior
 PAIRS = 20  # reconstructions
@@ -38,7 +38,7 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
         The paths of the pictures, PNGs and one GIF.
     """
     x, y = dataset.held_out("test")
-    span = None if dataset.support == "real" else RANGE
+    span = span_of(dataset)
     with seeded(seed):
         drawn = list(tqdm(pictures(vae, dataset, x, y, records), desc="figures", unit="figure", disable=None))
         paths = [figures.save(figure, folder / f"{name}.png") for name, figure in drawn]
@@ -50,16 +50,17 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
 def pictures(
     vae: VAE, dataset: Dataset, x: Tensor, y: Tensor | None, records: Sequence[Mapping[str, Any]]
 ) -> Iterator[tuple[str, Figure]]:
-    span = None if dataset.support == "real" else RANGE
+    span = span_of(dataset)
     names = [dataset.classes[int(label)] for label in y[:PAIRS]] if y is not None and dataset.classes else None
     if records:
         yield "training", figures.training_curves(records)
     pairs = vae.reconstruct(x[:PAIRS], label_of(vae, y, slice(PAIRS)))
-    yield "reconstructions", figures.reconstructions(x[:PAIRS], pairs, labels=names, span=span)
-    yield "samples", figures.image_grid(vae.sample(SHOWN), title="samples of the prior, E[x | z]", span=span)
-    if vae.pools or vae.conditional:
+    yield "reconstructions", figures.reconstructions(x[:PAIRS].nan_to_num(), pairs, labels=names, span=span)
+    if is_proper(vae.prior):
+        yield "samples", figures.image_grid(vae.sample(SHOWN), title="samples of the prior, E[x | z]", span=span)
+    if is_proper(vae.prior) and (vae.pools or vae.conditional):
         by_class = {name: vae.sample(10, y=label) for label, name in enumerate(dataset.classes)}
-        yield "pools", figures.pools(by_class, span=span)
+        yield "pools" if vae.pools else "samples_by_class", figures.pools(by_class, span=span)
     z = vae.embed(x[:MAPPED], label_of(vae, y, slice(MAPPED)))
     yield "latent_map", latent_map(vae, dataset, z, None if y is None else y[:MAPPED])
     start = label_of(vae, y, 0)
@@ -69,6 +70,11 @@ def pictures(
         yield "manifold", figures.manifold(decode(vae, plane, start), side, side, span=span)
     yield "traversals", traversals(vae, z, start, span)
     yield "interpolation", interpolation(vae, x, y, span)
+
+
+def span_of(dataset: Dataset) -> tuple[float, float] | None:
+    """Returns black and white of a data set, if it has them."""
+    return None if dataset.support in ("real", "count") else RANGE
 
 
 def label_of(vae: VAE, y: Tensor | None, rows: Any) -> Tensor | None:
@@ -86,7 +92,7 @@ def as_codes(points: Any, z: Tensor) -> Tensor:
 
 
 def latent_map(vae: VAE, dataset: Dataset, z: Tensor, y: Tensor | None) -> Figure:
-    loc, scale = components(vae.prior(), z.shape[1])
+    loc, scale = components(vae.prior(), z.shape[1]) if is_proper(vae.prior) else (None, None)
     one_each = vae.pools and loc is not None and len(loc) == len(dataset.classes)
     return figures.latent_map(
         z,
@@ -109,14 +115,19 @@ def components(prior: Any, dim: int) -> tuple[Tensor | None, Tensor | None]:
 
 def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
     """Moves each dimension through the codes' central 98 % around the first test datum, those used most first."""
+    points, dimensions, moved = traversal_points(z)
+    return figures.traversals(decode(vae, points, label), dimensions=dimensions, values=moved, span=span)
+
+
+def traversal_points(z: Tensor) -> tuple[Tensor, list[int], Tensor]:
+    """Returns points around the first code, ``(dimensions, steps, D)``, the dimensions and the steps in deviations."""
     spread = z.std(0)
     dimensions = spread.argsort(descending=True)[:10]
     reach = torch.linspace(-2.3, 2.3, STEPS, device=z.device)
     points = z[0].repeat(len(dimensions), STEPS, 1)
     for row, d in enumerate(dimensions):
         points[row, :, d] = z[:, d].mean() + reach * spread[d]
-    moved = reach.round(decimals=2)
-    return figures.traversals(decode(vae, points, label), dimensions=dimensions.tolist(), values=moved, span=span)
+    return points, dimensions.tolist(), reach.round(decimals=2)
 
 
 def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int = 5) -> Figure:

@@ -24,23 +24,36 @@ def listing(table: str | None, experiments: Mapping[str, Path]) -> str:
 
 
 def block(table: str) -> str:
-    return "\n".join([table, *(entry(name, factory) for name, factory in TABLES[table].items())])
+    rows = TABLES[table]
+    shared = {labels(factory) for factory in rows.values()}
+    title = f"{table} (each reads y{shared.pop()})" if len(shared) == 1 and "" not in shared else table
+    return "\n".join([title, *(entry(name, factory, reads=title == table) for name, factory in rows.items())])
 
 
-def entry(name: str, factory: Factory) -> str:
-    """Returns a row: name, what it is, and a line per option.
+def entry(name: str, factory: Factory, *, reads: bool = True) -> str:
+    """Returns a row: name, what it is, whether it reads labels, and a line per option.
 
     Example:
         >>> from pyrovae.networks import MLP
-        >>> print(entry("mlp", MLP))
-          mlp: Multilayer perceptron on the flattened datum.
+        >>> print(entry("mlp", MLP, reads=False))
+          mlp: Multilayer perceptron on the flattened datum (Rumelhart, Hinton and Williams, 1986).
               hidden = [400, 400]  (list of int)
-              activation = "relu"  ('relu' or 'tanh' or 'softplus' or 'silu')
+              activation = "relu"  ('relu' or 'tanh' or 'softplus' or 'silu' or 'gated')
     """
     lines = [
         f"      {key} = {value(option.default)}  ({type_name(option.hint)})" for key, option in options(factory).items()
     ]
-    return "\n".join([f"  {name}: {summary(factory)}", *lines])
+    said = f" Reads y{labels(factory)}." if reads and labels(factory) else ""
+    return "\n".join([f"  {name}: {summary(factory)}{said}", *lines])
+
+
+def labels(factory: Factory) -> str:
+    """Says what makes a row read labels y, if anything does."""
+    parameters = inspect.signature(factory).parameters
+    if "labels" in parameters:
+        return " with labels = true"
+    conditional = "network" in parameters or "in_shape" in parameters
+    return " with vae.conditional = true" if conditional and "classes" in parameters else ""
 
 
 def summary(factory: Factory) -> str:
@@ -58,4 +71,6 @@ def value(default: Any) -> str:
         return str(default).lower()
     if isinstance(default, str):
         return f'"{default}"'
+    if isinstance(default, float):
+        return str(round(default, 6))
     return str(list(default) if isinstance(default, tuple) else default)

@@ -10,9 +10,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeGuard
 
 from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.ranges import NonNegative
 
 Schedule = Callable[[int], float]
-ScheduleSpec = float | Mapping[str, Any]
+ScheduleSpec = NonNegative | Mapping[str, Any]
+RateSpec = float | Mapping[str, Any]  # of a learning rate, which 0 would stop
 
 
 def constant() -> Schedule:

@@ -8,7 +8,7 @@ import inspect
 import math
 from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
-from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
 from pyrovae.data import DATA
 from pyrovae.errors import PyrovaeError, did_you_mean
@@ -18,7 +18,8 @@ from pyrovae.networks import NETWORKS
 from pyrovae.objectives import OBJECTIVES
 from pyrovae.posteriors import POSTERIORS
 from pyrovae.priors import PRIORS
-from pyrovae.schedules import ScheduleSpec, make_schedule
+from pyrovae.ranges import Range
+from pyrovae.schedules import SCHEDULES, RateSpec, ScheduleSpec, make_schedule
 from pyrovae.training import fit
 
 Factory = Callable[..., Any]
@@ -29,6 +30,7 @@ TABLES: dict[str, Mapping[str, Factory]] = {
     "likelihoods": LIKELIHOODS,
     "networks": NETWORKS,
     "objectives": OBJECTIVES,
+    "schedules": SCHEDULES,
     "data": DATA,
 }
 
@@ -69,7 +71,7 @@ def options(factory: Factory) -> dict[str, Option]:
         >>> options(vae_options)["latent_dim"]
         Option(hint=<class 'int'>, default=16)
     """
-    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory)
+    hints = get_type_hints(factory.__init__ if inspect.isclass(factory) else factory, include_extras=True)
     return {
         p.name: Option(hints[p.name], p.default)
         for p in inspect.signature(factory).parameters.values()
@@ -145,31 +147,36 @@ def complaint(path: str, value: Any, hint: Any) -> str:
     """Returns why a value does not fit an annotation, or nothing."""
     if not fits(value, hint):
         return f"should be {type_name(hint)}, got {value!r}"
-    if isinstance(value, Mapping) and hint == ScheduleSpec:
+    if isinstance(value, Mapping) and hint in (ScheduleSpec, RateSpec):
         try:
             make_schedule(value, key=path, steps=1 if path == "train.learning_rate" else None)
         except PyrovaeError as error:
             return f"{error} ({error.hint})"
     numbers = [v for v in (value if isinstance(value, list | tuple) else [value]) if isinstance(v, int | float)]
-    return next((f"should be {reason}, got {value!r}" for v in numbers if (reason := out_of_range(path, v))), "")
+    return next((f"should be {reason}, got {value!r}" for v in numbers if (reason := out_of_range(v, hint))), "")
 
 
-def out_of_range(path: str, value: float) -> str:
-    """Returns what a number should be and is not, or nothing.
+def out_of_range(value: float, hint: Any) -> str:
+    """Returns what a number should be and is not, or nothing; without a range in the annotation, above 0.
 
     Example:
-        >>> out_of_range("train.epochs", 0), out_of_range("train.ema", 1.5), out_of_range("objective.beta", 0.0)
-        ('above 0', 'below 1', '')
+        >>> from pyrovae.ranges import NonNegative
+        >>> out_of_range(0, int), out_of_range(0.0, NonNegative), out_of_range(-1.0, NonNegative | None)
+        ('above 0', '', '0 or more')
     """
     if isinstance(value, bool):
         return ""
     if not math.isfinite(value):
         return "finite"
-    if path == "train.ema" and value >= 1:
-        return "below 1"
-    if path.endswith(("beta", "seed")):
-        return "0 or more" if value < 0 else ""
-    return "above 0" if value <= 0 else ""
+    ranges = ranges_of(hint)
+    return ranges[0].complaint(value) if ranges else "above 0" if value <= 0 else ""
+
+
+def ranges_of(hint: Any) -> list[Range]:
+    """Returns the ranges that an annotation, or any alternative of it, states."""
+    if get_origin(hint) is Annotated:
+        return [extra for extra in hint.__metadata__ if isinstance(extra, Range)]
+    return [found for part in get_args(hint) for found in ranges_of(part)]
 
 
 def fits(value: Any, hint: Any) -> bool:
@@ -180,6 +187,8 @@ def fits(value: Any, hint: Any) -> bool:
         (True, False, True)
     """
     origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return fits(value, inner[0])
     if origin in (Union, UnionType):
         return any(fits(value, part) for part in inner)
     if origin is Literal:
@@ -201,12 +210,14 @@ def type_name(hint: Any) -> str:
         ("'fixed' or 'shared'", 'list of int')
     """
     origin, inner = get_origin(hint), get_args(hint)
+    if origin is Annotated:
+        return type_name(inner[0])
     if origin in (Union, UnionType):
         return " or ".join(type_name(part) for part in inner if part is not NoneType)
     if origin is Literal:
         return " or ".join(map(repr, inner))
     if origin is Sequence:
-        return f"list of {type_name(inner[0])}"
+        return "list of tables" if get_origin(inner[0]) is Mapping else f"list of {type_name(inner[0])}"
     if origin is Mapping:
         return "a schedule table"
     return str(getattr(hint, "__name__", hint))

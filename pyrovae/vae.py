@@ -15,6 +15,7 @@ import torch
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor, nn
 
+from pyrovae.distributions import expectation, masked
 from pyrovae.errors import PyrovaeError
 
 
@@ -25,6 +26,8 @@ class VAE(PyroModule):
         prior: Module with ``forward(y=None)``, p(z) or p(z | y), event shape ``(latent_dim,)``.
         likelihood: Module with ``forward(z, y=None)``, p(x | z), event shape that of one datum.
         posterior: Module with ``forward(x, y=None)``, q(z | x), event shape ``(latent_dim,)``.
+        missing: Take NaN in x as not observed: it counts nothing in the likelihood, and the encoder reads 0 in its
+            place (Mattei and Frellsen, 2019).
 
     Raises:
         PyrovaeError: One of likelihood and posterior reads labels and the other does not, or numbers of classes differ.
@@ -44,8 +47,11 @@ class VAE(PyroModule):
     likelihood: Any
     posterior: Any
 
-    def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module) -> None:
+    def __init__(
+        self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module, *, missing: bool = False
+    ) -> None:
         super().__init__()
+        self.missing = missing
         self.prior = prior
         self.likelihood = likelihood
         self.posterior = posterior
@@ -74,13 +80,20 @@ class VAE(PyroModule):
             if self.pools and not self.conditional and y is not None:
                 y = pyro.sample("y", self.prior.labels(), obs=y)
             z = pyro.sample("z", self.prior(y))
-            return cast(Tensor, pyro.sample("x", self.likelihood(z, y), obs=x))
+            likelihood = self.likelihood(z, y)
+            if self.missing and x is not None:
+                likelihood, x = masked(likelihood, ~x.isnan()), filled(x)
+            return cast(Tensor, pyro.sample("x", likelihood, obs=x))
 
     @pyro_method
     def guide(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Draws z ~ q(z | x)."""
         with pyro.plate("data", rows(x, y)):
-            return cast(Tensor, pyro.sample("z", self.posterior(x, y)))
+            return cast(Tensor, pyro.sample("z", self.encode(x, y)))
+
+    def encode(self, x: Tensor, y: Tensor | None = None) -> Any:
+        """Returns q(z | x); values that are missing are read as 0."""
+        return self.posterior(filled(x) if self.missing else x, y)
 
     def quantity(self, y: Tensor | None = None) -> str:
         """Names what the programs bound when they are given these labels.
@@ -90,9 +103,10 @@ class VAE(PyroModule):
             >>> VAE(StandardNormal(2), Bernoulli(MLP, 2, (4,)), DiagonalNormal(MLP, 2, (4,))).quantity()
             'log p(x)'
         """
+        x = "observed x" if self.missing else "x"
         if self.conditional:
-            return "log p(x | y)"
-        return "log p(x, y)" if self.pools and y is not None else "log p(x)"
+            return f"log p({x} | y)"
+        return f"log p({x}, y)" if self.pools and y is not None else f"log p({x})"
 
     @torch.no_grad()
     def sample(self, size: int, y: int | Tensor | None = None, *, mean: bool = True) -> Tensor:
@@ -114,13 +128,13 @@ class VAE(PyroModule):
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Returns E[x | z] at z = E[z | x], shape of x."""
+        """Returns E[x | z] at z = E[z | x], shape of x; where x is missing it is imputed."""
         return self.decode(self.embed(x, y), y)
 
     @torch.no_grad()
     def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Returns E[z | x], shape ``(n, latent_dim)``."""
-        return self.posterior(x, y).mean
+        """Returns E[z | x], shape ``(n, latent_dim)``; a mean of draws where the posterior has no closed form."""
+        return expectation(self.encode(x, y))
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Tensor | None = None, *, mean: bool = True) -> Tensor:
@@ -158,9 +172,24 @@ def rows(x: Tensor | None, y: Tensor | None, size: int | None = None) -> int:
     return size
 
 
+def filled(x: Tensor) -> Tensor:
+    """Puts 0, which every likelihood can score, where x is missing."""
+    return torch.where(x.isnan(), 0.0, x)
+
+
 def reads(part: nn.Module) -> int:
     """Returns how many classes a part reads: its ``classes``, none where it says nothing."""
     return int(getattr(part, "classes", 0))
+
+
+def is_point(posterior: nn.Module) -> bool:
+    """Tells whether q(z | x) is one point without a density, as a plain autoencoder's is."""
+    return bool(getattr(posterior, "density", "everywhere") == "nowhere")
+
+
+def is_proper(prior: nn.Module) -> bool:
+    """Tells whether p(z) integrates to one, so that there is something to draw from."""
+    return bool(getattr(prior, "proper", True))
 
 
 def check_classes(prior: int, likelihood: int, posterior: int) -> None:

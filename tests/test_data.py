@@ -144,8 +144,9 @@ def test_every_split_and_every_seed_has_noise_of_its_own() -> None:
 
 def test_static_stores_once_what_dynamic_draws_for_the_whole_of_train() -> None:
     static, dynamic = toy("static"), toy("dynamic")
-    assert static.max_level == 1
-    assert dynamic.max_level == 255
+    assert static.train.x.max() == 1
+    assert dynamic.train.x.max() > 1
+    assert static.max_level == dynamic.max_level == 255, "white of the source, for files that are read later"
     assert torch.equal(static.held_out("train")[0], dynamic.held_out("train")[0])
     assert torch.equal(static.batch(torch.arange(5))[0], static.held_out("train")[0][:5])
     assert static.hashes()["test"] == dynamic.hashes()["test"]
@@ -169,7 +170,7 @@ def test_programs_read_float32_within_the_support(binarize: str) -> None:
 
 def test_grey_values_are_levels_over_white() -> None:
     data = make_dataset("grey", grey(max_level=16), max_level=16)
-    assert data.support == "unit"
+    assert data.support == "levels"
     assert torch.equal(data.held_out("validation")[0], data.validation.x.float() / 16)
     assert torch.equal(data.batch(torch.arange(3))[0], data.train.x[:3].float() / 16)
 
@@ -221,8 +222,8 @@ def test_labels_follow_their_rows() -> None:
         (np.array([[0, 1], [1, 0], [1, 1]]), torch.uint8, 1, "binary"),
         (np.array([[True, False]] * 3), torch.uint8, 1, "binary"),
         (np.array([[0.0, 1.0]] * 3), torch.uint8, 1, "binary"),
-        (np.array([[0, 255]] * 3, dtype=np.uint16), torch.uint8, 255, "unit"),
-        (np.array([[0, 2]] * 3, dtype=">i8"), torch.uint8, 255, "unit"),
+        (np.array([[0, 255]] * 3, dtype=np.uint16), torch.uint8, 255, "levels"),
+        (np.array([[0, 2]] * 3, dtype=">i8"), torch.uint8, 255, "levels"),
         (np.array([[0.5, 1.0]] * 3), torch.float32, None, "unit"),
         (np.array([[0.5, 1.0]] * 3, dtype=">f4"), torch.float32, None, "unit"),
         (np.array([[0.5, -1.0]] * 3, dtype=np.float16), torch.float32, None, "real"),
@@ -306,7 +307,7 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "above white": (lambda: make_dataset("X", torch.arange(20)[:, None], max_level=16), "sample 17 has level 17"),
     "white 0": (lambda: make_dataset("X", grey(), max_level=0), "max_level is 0, not in 1..255"),
     "white of floats": (lambda: make_dataset("X", spoiled(1, 1), max_level=16), "max_level needs integer pixels"),
-    "no white": (lambda: Dataset("X", Split(grey()), Split(grey()), Split(grey())), "bytes without max_level"),
+    "no white": (lambda: Dataset("X", *[Split(grey())] * 3, support="levels"), "bytes without max_level"),
     "few rows": (lambda: make_dataset("X", grey(2)), "2 rows are too few for 1 validation and 1 test rows"),
     "few with test": (lambda: make_dataset("X", grey(), test=(grey(), None), validation=40), "for 40 validation rows"),
     "size": (lambda: make_dataset("X", grey(), validation=1.5), "validation = 1.5 is neither a fraction nor"),
@@ -569,7 +570,7 @@ def test_digits_are_scikit_learns() -> None:
     assert data.classes == tuple("0123456789")
     total = sum(int(split.x.sum()) for split in data)
     assert total == load_digits().data.sum()
-    assert data.support == "unit"
+    assert data.support == "levels"
     assert data.held_out("test")[0].max() == 1
 
 

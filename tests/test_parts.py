@@ -2,81 +2,69 @@
 
 import copy
 import inspect
-from functools import partial
-from itertools import product
 from typing import Any
 
 import pyro
 import pytest
 import torch
+from compositions import (
+    CLASSES,
+    EVENT,
+    LABELS,
+    LATENT,
+    ROWS,
+    Composition,
+    build,
+    cover,
+    data,
+    keep,
+    network,
+    objective_of,
+    pairwise,
+    positional,
+    support_of,
+    toy,
+)
 from torch import Tensor, nn
 
-from pyrovae import LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, VAE, Dataset, Vamp, fit, make_dataset
+from pyrovae import LIKELIHOODS, OBJECTIVES, POSTERIORS, PRIORS, VAE, Vamp, fit
 from pyrovae.densities import densities
 from pyrovae.distributions import bounded_scale, unbounded_scale
 from pyrovae.errors import PyrovaeError
 from pyrovae.networks import MLP
 from pyrovae.priors.vamp import SQUEEZE
+from pyrovae.vae import is_point, is_proper
 
-LATENT, EVENT, CLASSES, ROWS = 2, (2, 3), 3, 12
-LABELS = {"unlabelled": (False, False), "pools": (True, False), "conditional": (False, True), "both": (True, True)}
-SMALL: dict[str, dict[str, Any]] = {"vamp": {"pseudo_inputs": 6}}
 OPTIONS: dict[str, list[dict[str, Any]]] = {  # options worth every law; other rows take their defaults
     "gaussian": [{"noise": "fixed"}, {"noise": "shared"}, {"noise": "pixel"}],
 }
-network = partial(MLP, hidden=[8], activation="tanh")
-
-
-def data(rows: int = ROWS) -> tuple[Tensor, Tensor]:
-    """Returns binary data, which every likelihood accepts, and their labels."""
-    x = torch.rand(rows, *EVENT, generator=torch.Generator().manual_seed(3)).round()
-    return x, torch.arange(rows) % CLASSES
-
-
-def positional(part: type[nn.Module], **supplied: Any) -> list[Any]:
-    """Returns what a composition supplies: the constructor's positional parameters, by name."""
-    parameters = inspect.signature(part).parameters.values()
-    return [supplied[p.name] for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
-
-
-def build(
-    prior: str = "standard-normal",
-    posterior: str = "diagonal-normal",
-    likelihood: str = "bernoulli",
-    labels: str = "unlabelled",
-    seed: int = 0,
-    **options: Any,
-) -> VAE:
-    """Composes a VAE from names as an experiment does; options go to the prior or likelihood that has them."""
-    torch.manual_seed(seed)
-    (pools, conditional), (x, y) = LABELS[labels], data()
-    supplied = {"network": network, "latent_dim": LATENT, "event_shape": EVENT, "classes": CLASSES * conditional}
-    encoder = POSTERIORS[posterior](*positional(POSTERIORS[posterior], **supplied))
-    decoder = LIKELIHOODS[likelihood](
-        *positional(LIKELIHOODS[likelihood], **supplied), **keep(LIKELIHOODS[likelihood], options)
-    )
-    supplied |= {"posterior": encoder, "support": "binary", "classes": CLASSES, "examples": x, "example_labels": y}
-    given = keep(PRIORS[prior], SMALL.get(prior, {}) | {"labels": pools} | options)
-    return VAE(PRIORS[prior](*positional(PRIORS[prior], **supplied), **given), decoder, encoder)
-
-
-def keep(part: type[nn.Module], options: dict[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in options.items() if name in inspect.signature(part).parameters}
-
-
 PRIOR, POSTERIOR = (pytest.mark.parametrize("name", table) for table in (PRIORS, POSTERIORS))
+PROPER = pytest.mark.parametrize("name", [name for name, prior in PRIORS.items() if is_proper(prior)])
 NOISY = [(name, option) for name in LIKELIHOODS for option in OPTIONS.get(name, [{}])]
 LIKELIHOOD = pytest.mark.parametrize(("name", "options"), NOISY)
 LABELLED = pytest.mark.parametrize("labels", LABELS)
 CONDITIONAL = pytest.mark.parametrize("labels", ["unlabelled", "conditional"])
-FLAT = list(product(PRIORS, POSTERIORS, LIKELIHOODS, LABELS))
-COMPOSED = pytest.mark.parametrize(("prior", "posterior", "likelihood", "labels"), FLAT)
+PARTS = cover("prior", "posterior", "likelihood", "labels")
+COMPOSED = pytest.mark.parametrize("parts", PARTS, ids="-".join)
+EVERYTHING = cover("prior", "posterior", "likelihood", "network", "objective", "labels")
+
+
+def composed(parts: Composition, seed: int = 0) -> VAE:
+    return build(parts.prior, parts.posterior, parts.likelihood, parts.labels, parts.network, seed)
+
+
+def sound(parts: Composition) -> bool:
+    """Tells whether a VAE of these parts can be built; what only `fit` refuses can."""
+    return not Composition(parts.prior, parts.posterior, parts.likelihood).clashes or parts.prior != "vamp"
+
+
+BUILDABLE = pytest.mark.parametrize("parts", [parts for parts in PARTS if sound(parts)], ids="-".join)
 
 
 # Shapes
 
 
-@PRIOR
+@PROPER
 @LABELLED
 def test_a_prior_has_one_marginal_and_one_pool_per_label(name: str, labels: str) -> None:
     prior, (_, y) = build(name, labels=labels).prior, data()
@@ -91,10 +79,8 @@ def test_a_prior_has_one_marginal_and_one_pool_per_label(name: str, labels: str)
 def test_a_marginal_is_the_pools_weighed(name: str) -> None:
     """Mutation: `labels()` uniform; `members` that deals components out in turn (seen with Vamp)."""
     prior, z = build(name, labels="pools").double().prior, torch.randn(7, LATENT, dtype=torch.float64)
-    weights = torch.ones(1, dtype=torch.float64)
-    if prior.classes:
-        nn.init.normal_(prior.logits)
-        weights = prior.labels().probs
+    scrambled(prior, 1)
+    weights = prior.labels().probs if prior.classes else torch.ones(1, dtype=torch.float64)
     pools = torch.stack([prior(torch.full((7,), c)).log_prob(z) for c in range(len(weights))], -1)
     torch.testing.assert_close(prior().log_prob(z), (pools + weights.log()).logsumexp(-1))
 
@@ -119,28 +105,58 @@ def test_a_likelihood_draws_within_its_support(name: str, options: dict[str, Any
     assert (p.batch_shape, p.event_shape, draws.shape) == ((4, ROWS), EVENT, (4, ROWS, *EVENT))
     assert support.check(draws).all()
     assert p.mean.isfinite().all()
-    assert bool(((p.mean > 0) & (p.mean < 1)).all()) or "real" in likelihood.accepts
+    high = 1.0 if support_of(name) in ("binary", "levels", "unit") else torch.inf
+    assert bool(((p.mean >= 0) & (p.mean <= high)).all()) or "real" in likelihood.accepts
 
 
 @LIKELIHOOD
-def test_a_likelihood_says_what_it_accepts_and_measures(name: str, options: dict[str, Any]) -> None:
+def test_a_likelihood_scores_what_it_accepts(name: str, options: dict[str, Any]) -> None:
     likelihood = build(likelihood=name, **options).likelihood
-    assert likelihood.accepts
-    assert {*likelihood.accepts} <= {"binary", "unit", "real"}
+    assert {*likelihood.accepts} <= {"binary", "levels", "unit", "count", "real"}
     assert likelihood.measure in ("mass", "density")
-    p = likelihood(torch.zeros(1, LATENT))
-    examples = {"binary": 1.0, "unit": 0.4, "real": -3.0}
-    scored = [p.support.check(torch.full((1, *EVENT), value)).all().item() for value in examples.values()]
-    assert [name in likelihood.accepts for name in examples] == scored
+    p = likelihood(torch.zeros(ROWS, LATENT), data()[1])
+    for support in likelihood.accepts:
+        assert p.log_prob(data(support)[0]).isfinite().all()
+    if "real" not in likelihood.accepts:
+        with pytest.raises(ValueError, match="support"):
+            p.log_prob(torch.full((ROWS, *EVENT), -3.0))
 
 
-@COMPOSED
-def test_parts_work_under_a_particles_plate(prior: str, posterior: str, likelihood: str, labels: str) -> None:
-    vae = build(prior, posterior, likelihood, labels)
+@LIKELIHOOD
+def test_a_likelihood_is_of_independent_elements(name: str, options: dict[str, Any]) -> None:
+    """So that missing elements can be left out; mutation: an element's density that reads its neighbour."""
+    p = build(likelihood=name, **options).likelihood(torch.randn(ROWS, LATENT))
+    x, _ = data(support_of(name))
+    each = p.base_dist.log_prob(x)
+    assert each.shape == (ROWS, *EVENT)
+    torch.testing.assert_close(each.flatten(1).sum(1), p.log_prob(x))
+
+
+@BUILDABLE
+def test_parts_work_under_a_particles_plate(parts: Composition) -> None:
+    vae = composed(parts)
     with pyro.get_param_store().scope():
-        sites = densities(vae.model, vae.guide, *data(), particles=5)
+        sites = densities(vae.model, vae.guide, *data(support_of(parts.likelihood)), particles=5)
     assert {name: site.log_prob.shape for name, site in sites.guide.items()} == {"z": (5, ROWS)}
     assert all(site.log_prob.expand(5, ROWS).isfinite().all() for site in sites.model.values())
+
+
+@BUILDABLE
+def test_missing_elements_count_nothing(parts: Composition) -> None:
+    """Mutation: the mask inverted, or NaN left in x."""
+    vae, (x, y) = composed(parts), data(support_of(parts.likelihood))
+    vae.missing = True
+    gone = torch.rand(x.shape, generator=torch.Generator().manual_seed(0)) < 0.4
+    holes = torch.where(gone, torch.nan, x)
+    with pyro.get_param_store().scope():
+        sites = densities(vae.model, vae.guide, holes, y)
+    p, kept = vae.likelihood(sites.guide["z"].value, y), torch.where(gone, 0.0, x)
+    expected = torch.where(gone, 0.0, p.base_dist.log_prob(kept)).flatten(2).sum(2)
+    torch.testing.assert_close(sites.model["x"].log_prob, expected)
+    assert vae.reconstruct(holes, y).isfinite().all()
+    loss = -sites.log_weight().sum()
+    loss.backward()
+    assert all(g.isfinite().all() for p in vae.parameters() if (g := p.grad) is not None)
 
 
 # State and appearance
@@ -153,86 +169,94 @@ def scrambled(module: nn.Module, seed: int) -> nn.Module:
     return module
 
 
-def scores(vae: VAE) -> Tensor:
+def scores(vae: VAE, support: str) -> Tensor:
     torch.manual_seed(1)
     with pyro.get_param_store().scope(), torch.no_grad():
         dtype = next(vae.parameters()).dtype
-        x, y = data()
+        x, y = data(support)
         return densities(vae.model, vae.guide, x.to(dtype), y, particles=3).log_weight()
 
 
-@COMPOSED
-def test_a_fresh_module_takes_over_the_state(prior: str, posterior: str, likelihood: str, labels: str) -> None:
+@BUILDABLE
+def test_a_fresh_module_takes_over_the_state(parts: Composition) -> None:
     """Mutation: `pseudo_labels` of Vamp as a buffer that is not persistent."""
-    old, new = (scrambled(build(prior, posterior, likelihood, labels, seed), seed) for seed in (1, 2))
-    assert not torch.equal(scores(new), scores(old))
+    support = support_of(parts.likelihood)
+    old, new = (scrambled(composed(parts, seed), seed) for seed in (1, 2))
+    assert not torch.equal(scores(new, support), scores(old, support))
     new.load_state_dict(old.state_dict())
-    assert torch.equal(scores(new), scores(old))
+    assert torch.equal(scores(new, support), scores(old, support))
 
 
-@COMPOSED
-def test_double_precision(prior: str, posterior: str, likelihood: str, labels: str) -> None:
-    single = build(prior, posterior, likelihood, labels)
-    log_w = scores(copy.deepcopy(single).double())
+@BUILDABLE
+def test_double_precision(parts: Composition) -> None:
+    single = composed(parts)
+    log_w = scores(copy.deepcopy(single).double(), support_of(parts.likelihood))
     assert log_w.dtype == torch.float64
     assert log_w.isfinite().all()
     assert single.decode(torch.zeros(1, LATENT), torch.zeros(1, dtype=torch.long)).dtype == torch.float32
 
 
-@COMPOSED
-def test_a_repr_names_its_parts(prior: str, posterior: str, likelihood: str, labels: str) -> None:
-    text = repr(build(prior, posterior, likelihood, labels))
-    kinds = [PRIORS[prior], POSTERIORS[posterior], LIKELIHOODS[likelihood], MLP]
+@BUILDABLE
+def test_a_repr_names_its_parts(parts: Composition) -> None:
+    text = repr(composed(parts))
+    kinds = [PRIORS[parts.prior], POSTERIORS[parts.posterior], LIKELIHOODS[parts.likelihood], MLP]
     assert all(f"{kind.__name__}(" in text for kind in kinds)
     assert "object at 0x" not in text
     assert max(map(len, text.splitlines())) <= 120
 
 
+@BUILDABLE
+def test_the_answers_that_people_ask_of_any_vae(parts: Composition) -> None:
+    vae, (x, y) = composed(parts), data(support_of(parts.likelihood))
+    y = y if vae.conditional else None
+    assert vae.embed(x, y).shape == (ROWS, LATENT)
+    assert torch.equal(vae.embed(x, y), vae.embed(x, y))
+    assert vae.reconstruct(x, y).shape == x.shape
+    if is_proper(vae.prior):
+        assert vae.sample(5).shape == (5, *EVENT)
+    else:
+        with pytest.raises(PyrovaeError, match="improper"):
+            vae.sample(5)
+
+
 # Every parameter learns, or the combination is refused
 
 
-def toy() -> Dataset:
-    x, y = data(36)
-    return make_dataset("toy", x, y, validation=4, test=4, classes=tuple("abc"))
-
-
-def unmoved(vae: VAE, objective: str = "elbo", **options: Any) -> list[str]:
+def unmoved(vae: VAE, parts: Composition = Composition()) -> list[str]:  # noqa: B008, a named tuple does not change
     """Trains three steps and returns the parameters of which any number stayed where it was."""
     before = {name: p.detach().clone() for name, p in vae.named_parameters()}
-    fit(vae, toy(), OBJECTIVES[objective](**options), epochs=3, batch_size=28, learning_rate=0.01)
+    fit(vae, toy(parts.likelihood), objective_of(parts.objective), epochs=3, batch_size=28, learning_rate=0.01)
     return [name for name, p in vae.named_parameters() if bool((p == before[name]).any())]
 
 
-@pytest.mark.parametrize("prior", PRIORS)
-@pytest.mark.parametrize("posterior", POSTERIORS)
-@pytest.mark.parametrize(("likelihood", "options"), NOISY)
-@LABELLED
-@pytest.mark.parametrize("objective", OBJECTIVES)
-def test_every_parameter_moves_or_is_refused(
-    prior: str,
-    posterior: str,
-    likelihood: str,
-    labels: str,
-    options: dict[str, Any],
-    objective: str,
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    steps: list[int] = []
-    monkeypatch.setattr(OBJECTIVES[objective], "bound", counted(OBJECTIVES[objective].bound, steps))
-    try:
-        vae = build(prior, posterior, likelihood, labels, **options)
-        assert unmoved(vae, objective) == []
+@pytest.mark.parametrize("parts", EVERYTHING, ids="-".join)
+def test_every_parameter_moves_or_the_parts_are_refused(parts: Composition, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Refused is exactly what `CLASHES` names, before the first step, with the nearest thing that can."""
+    if parts.clashes:
+        monkeypatch.setattr(torch.optim.Adam, "step", None)
+        with pytest.raises(PyrovaeError) as caught:
+            unmoved(composed(parts), parts)
+        assert caught.value.hint
+    else:
+        vae = composed(parts)
         assert all(p.requires_grad for p in vae.parameters())
-    except PyrovaeError:
-        assert steps == []
+        assert unmoved(vae, parts) == []
 
 
-def counted(function: Any, calls: list[int]) -> Any:
-    def wrapper(*args: Any, **options: Any) -> Any:
-        calls.append(1)
-        return function(*args, **options)
+@LIKELIHOOD
+def test_every_parameter_of_a_likelihood_moves(name: str, options: dict[str, Any]) -> None:
+    assert unmoved(build(likelihood=name, **options), Composition(likelihood=name)) == []
 
-    return wrapper
+
+def test_the_cover_meets_every_pair() -> None:
+    """Mutation: a pair counted as met when it is only planned."""
+    factors = {"prior": list("abc"), "posterior": list("def"), "likelihood": list("ghij")}
+    rows = list(pairwise(**factors))
+    assert {(r.prior, r.likelihood) for r in rows} == {(a, g) for a in "abc" for g in "ghij"}
+    assert {(r.posterior, r.likelihood) for r in rows} == {(d, g) for d in "def" for g in "ghij"}
+    assert len(rows) < 3 * 3 * 4
+    met = {(a, b) for row in EVERYTHING for a in row for b in row}
+    assert {(p, q) for p in PRIORS for q in (*POSTERIORS, *LIKELIHOODS, *OBJECTIVES)} <= met
 
 
 def test_a_detached_parameter_fails_that_law() -> None:
@@ -346,9 +370,9 @@ def test_too_few_examples_are_named() -> None:
         vamp(labels="pools", pseudo_inputs=15)
 
 
-@pytest.mark.parametrize("posterior", POSTERIORS)
+@pytest.mark.parametrize("posterior", [q for q in POSTERIORS if not Composition("vamp", q).clashes])
 def test_the_gradient_of_a_vamp_prior_reaches_the_shared_encoder(posterior: str) -> None:
-    vae = build("vamp", posterior, "bernoulli")
+    vae = build("vamp", posterior)
     vae.prior().log_prob(torch.randn(9, LATENT)).sum().backward()
     assert vae.prior.posterior is vae.posterior
     assert all(p.grad is not None and p.grad.any() for p in vae.posterior.parameters())
@@ -398,7 +422,7 @@ def test_components_of_a_mixture(classes: int, options: dict[str, Any], size: in
     assert (len(prior.logits), prior.classes) == (size, reads)
 
 
-@pytest.mark.parametrize(("noise", "scales", "learned"), [("fixed", 1, 0), ("shared", 1, 1), ("pixel", 72, 1)])
+@pytest.mark.parametrize(("noise", "scales", "learned"), [("fixed", 1, 0), ("shared", 1, 1), ("pixel", 144, 1)])
 def test_noise_is_fixed_shared_or_per_pixel(noise: str, scales: int, learned: int) -> None:
     likelihood = build(likelihood="gaussian", noise=noise, scale=0.3).likelihood
     spread = likelihood(torch.randn(ROWS, LATENT)).stddev

@@ -8,16 +8,34 @@ function that ends in `make_dataset`, and one line here.
 from collections.abc import Callable
 
 from pyrovae.data.arrays import array
+from pyrovae.data.celeba import celeba
+from pyrovae.data.cifar10 import cifar10
 from pyrovae.data.dataset import Dataset, Split
 from pyrovae.data.digits import digits
-from pyrovae.data.images import fashion_mnist, fetch, mnist
+from pyrovae.data.emnist import emnist
+from pyrovae.data.folder import folder
+from pyrovae.data.images import fashion_mnist, kmnist, mnist
 from pyrovae.data.make import make_dataset
+from pyrovae.data.omniglot import omniglot
+from pyrovae.data.sprites import sprites
+from pyrovae.data.svhn import svhn
+from pyrovae.data.tables import csv_table
+from pyrovae.data.torchvision_sets import fetch
 
 DATA: dict[str, Callable[..., Dataset]] = {
     "digits": digits,
     "mnist": mnist,
     "fashion-mnist": fashion_mnist,
+    "kmnist": kmnist,
+    "emnist": emnist,
+    "omniglot": omniglot,
+    "cifar10": cifar10,
+    "svhn": svhn,
+    "celeba": celeba,
+    "sprites": sprites,
     "array": array,
+    "csv": csv_table,
+    "folder": folder,
 }
 
 __all__ = ["DATA", "Dataset", "Split", "fetch", "make_dataset"]

@@ -80,5 +80,17 @@ def binarize_once(x: Tensor, rule: Binarize, max_level: int | None, *, seed: int
         tensor([0, 0, 1], dtype=torch.uint8)
     """
     if rule == "threshold":
-        return (x > (0.5 if max_level is None else max_level / 2)).to(torch.uint8)
-    return draw(x.cpu(), max_level, stream(seed, purpose)).to(x.device, torch.uint8)
+        return keep_missing(x, (x > (0.5 if max_level is None else max_level / 2)).to(torch.uint8))
+    return keep_missing(x, draw(x.cpu(), max_level, stream(seed, purpose)).to(x.device, torch.uint8))
+
+
+def keep_missing(x: Tensor, bits: Tensor) -> Tensor:
+    """Returns the bits drawn for x, as floats with NaN where x has NaN, if it has any.
+
+    Example:
+        >>> keep_missing(torch.tensor([0.9, torch.nan]), torch.tensor([1, 0]))
+        tensor([1., nan])
+    """
+    if not x.is_floating_point() or not x.isnan().any():
+        return bits
+    return torch.where(x.isnan(), x, bits.to(x.dtype))

@@ -8,51 +8,21 @@ two runs and two machines judge a model on the same images; `hashes` says which 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import cached_property
-from hashlib import sha256
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from pyrovae.data.binarize import Binarize, binarize_once, draw
+from pyrovae.data.binarize import Binarize, binarize_once, draw, keep_missing
+from pyrovae.data.split import Split
+from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
-Support = Literal["binary", "unit", "real"]
+# How x looks to the programs: zeros and ones; grey levels k / max_level; floats in [0, 1]; whole numbers from 0; any.
+Support = Literal["binary", "levels", "unit", "count", "real"]
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
-
-
-@dataclass(frozen=True, eq=False)
-class Split:
-    """Rows that are used for one purpose.
-
-    Args:
-        x: Data, uint8 or float32, of shape `(n, *event_shape)`.
-        y: Labels, int64, of shape `(n,)`, or None.
-    """
-
-    x: Tensor
-    y: Tensor | None = None
-
-    def __len__(self) -> int:
-        return len(self.x)
-
-    def __repr__(self) -> str:
-        return f"Split({tuple(self.x.shape)} {self.x.dtype}{'' if self.y is None else ', labelled'})"
-
-    def hash(self) -> str:
-        """Returns the first 12 hexadecimal digits of the SHA-256 of the bytes of x, then y."""
-        digest = sha256()
-        for tensor in (self.x, self.y):
-            if tensor is not None:
-                digest.update(tensor.cpu().contiguous().numpy().data)
-        return digest.hexdigest()[:12]
-
-    def to(self, device: torch.device | str) -> "Split":
-        """Returns the same rows on another device."""
-        return Split(self.x.to(device), None if self.y is None else self.y.to(device))
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,19 +34,22 @@ class Dataset:
         train: The rows that parameters see; under `dynamic` still grey.
         validation: The rows that select; zeros and ones already if any binarisation is named.
         test: The rows that are reported; stored as `validation` is.
+        support: Values of x as the programs read them.
         classes: Names of the labels 0, 1, ..., or `()` without labels.
-        max_level: White in a byte of `train`: 255, 16 for the digits, 1 for zeros and ones; None for float data.
+        max_level: White in the source's bytes: 255, 16 for the digits, 1 for zeros and ones; None for float data.
         binarize: How grey pixels become zeros and ones.
         seed: Names the split and the noise of what is binarised once.
+        missing: Whether x may hold NaN, for what was not observed.
+        units: How x came from the units of the user's file; None where it is read as it is.
 
     Raises:
-        PyrovaeError: `train` holds bytes and `max_level` is missing.
+        PyrovaeError: `train` holds grey bytes and `max_level` is missing.
 
     Example:
         >>> grey = Split(torch.tensor([[0, 4], [2, 4]], dtype=torch.uint8))
-        >>> data = Dataset("toy", grey, grey, grey, max_level=4)
-        >>> data.event_shape, data.support
-        ((2,), 'unit')
+        >>> data = Dataset("toy", grey, grey, grey, "levels", max_level=4)
+        >>> data.event_shape, data.levels
+        ((2,), 5)
         >>> data.batch(torch.tensor([1]))
         (tensor([[0.5000, 1.0000]]), None)
     """
@@ -85,13 +58,17 @@ class Dataset:
     train: Split
     validation: Split
     test: Split
+    support: Support
     classes: tuple[str, ...] = ()
     max_level: int | None = None
     binarize: Binarize = "none"
     seed: int = 0
+    missing: bool = False
+    units: Units | None = None
 
     def __post_init__(self) -> None:
-        if self.max_level is None and self.train.x.dtype == torch.uint8:
+        scaled = self.support in ("levels", "unit") or self.binarize == "dynamic"
+        if self.max_level is None and scaled and self.train.x.dtype == torch.uint8:
             raise PyrovaeError(f"data set {self.name}: bytes without max_level", hint="name white: max_level=255")
 
     def __iter__(self) -> Iterator[Split]:
@@ -102,14 +79,12 @@ class Dataset:
         """Shape of one datum."""
         return tuple(self.train.x.shape[1:])
 
-    @cached_property
-    def support(self) -> Support:
-        """Values of x as the programs read them: zeros and ones, grey values in [0, 1], or anything else."""
-        if self.binarize != "none" or self.max_level == 1:
-            return "binary"
-        if self.max_level is not None:
-            return "unit"
-        return "unit" if all(bool(((s.x >= 0) & (s.x <= 1)).all()) for s in self) else "real"
+    @property
+    def levels(self) -> int | None:
+        """How many values a pixel can take as the programs read it; None where they are not levels."""
+        if self.support == "levels" and self.max_level is not None:
+            return self.max_level + 1
+        return 2 if self.support == "binary" else None
 
     def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
         """Returns training rows as the programs read them, binarised afresh under `dynamic`.
@@ -121,11 +96,10 @@ class Dataset:
             x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None. The noise comes from torch's
             global generator, so that it resumes with the run.
         """
-        # `index_select` gathers whole rows: 16 times faster here than indexing with brackets.
-        index = index.to(self.train.x.device)
-        x = self.train.x.index_select(0, index)
-        y = None if self.train.y is None else self.train.y.index_select(0, index)
-        return self._read(draw(x, self.max_level) if self.binarize == "dynamic" else x), y
+        rows = self.train.take(index)
+        if self.binarize == "dynamic":
+            return self._read(keep_missing(rows.x, draw(rows.x, self.max_level))), rows.y
+        return self._read(rows.x), rows.y
 
     def held_out(self, split: SplitName = "validation") -> tuple[Tensor, Tensor | None]:
         """Returns a whole split as the programs read it, the same at every call.
@@ -141,7 +115,7 @@ class Dataset:
         """
         if split not in SPLITS:
             raise PyrovaeError(f"unknown split '{split}'", hint=did_you_mean(split, SPLITS), exit_code=2)
-        rows: Split = getattr(self, split)
+        rows: Split = getattr(self, split).whole()
         if split == "train" and self.binarize == "dynamic":
             x = binarize_once(rows.x, "dynamic", self.max_level, seed=self.seed, purpose=split)
             return self._read(x), rows.y
@@ -162,7 +136,7 @@ class Dataset:
 
         Example:
             >>> bits = Split(torch.tensor([[0, 1]], dtype=torch.uint8), torch.tensor([1]))
-            >>> print(Dataset("toy", bits, bits, bits, classes=("a", "b"), max_level=1).summary())
+            >>> print(Dataset("toy", bits, bits, bits, "binary", ("a", "b"), max_level=1).summary())
             name          toy
             sizes         1 train, 1 validation, 1 test
             event shape   (2,)
@@ -177,5 +151,5 @@ class Dataset:
         return summary(self)
 
     def _read(self, x: Tensor) -> Tensor:
-        white = 1 if self.binarize != "none" or self.max_level is None else self.max_level
+        white = 1 if self.support == "binary" or self.max_level is None else self.max_level
         return x.float() / white  # a new tensor, so that nobody writes into the stored one

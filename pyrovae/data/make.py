@@ -5,27 +5,23 @@ first of it, the validation rows come next: asking for another validation size l
 choosing another binarisation leaves all three.
 """
 
-from dataclasses import dataclass, replace
+import warnings
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from pyrovae.data.binarize import Binarize, binarize_once, check_binarize, stream
-from pyrovae.data.checks import Array, check_classes, check_levels, check_unit, name_classes, to_labels, to_pixels
-from pyrovae.data.dataset import SPLITS, Dataset, Split
-from pyrovae.errors import PyrovaeError
+from pyrovae.data.checks import Array, check_classes, check_counts, name_classes, to_labels, to_pixels
+from pyrovae.data.dataset import SPLITS, Dataset, Split, Support
+from pyrovae.data.supports import Part, resolve
+from pyrovae.data.units import Units, fit_units, identity
+from pyrovae.errors import PyrovaeError, did_you_mean
 
 Values = Tensor | Array
-
-
-@dataclass(frozen=True)
-class _Part:
-    """Rows that came together, as numpy, and what messages call them."""
-
-    where: str
-    x: Array
-    y: Array | None
 
 
 def make_dataset(
@@ -39,8 +35,13 @@ def make_dataset(
     max_level: int | None = None,
     binarize: Binarize = "none",
     seed: int = 0,
+    support: Support | None = None,
+    missing: bool = False,
+    standardise: bool = False,
+    columns: tuple[str, ...] = (),
+    copy: bool = True,
 ) -> Dataset:
-    """Checks arrays, splits them and binarises what is binarised once.
+    """Checks arrays, splits them and binarises or standardises them.
 
     Integers within 0..255 and booleans are stored as bytes, floats as float32; floats that are all 0 or 1 become
     bytes as well.
@@ -55,6 +56,12 @@ def make_dataset(
         max_level: White in integer pixels; 1 if all are 0 or 1, else 255 by default.
         binarize: How grey pixels become zeros and ones.
         seed: Names the permutation and the noise of what is binarised once.
+        support: What kind of numbers x holds: `binary`, `levels`, `unit`, `count` or `real`; read from the values by
+            default, which never finds counts.
+        missing: Whether NaN stands for what was not observed, and stays; otherwise it is an error.
+        standardise: Whether to give each element mean 0 and standard deviation 1 over the training rows.
+        columns: The names of the elements, for data whose event is one row of a table.
+        copy: Whether to copy the training rows; without, they stay where x holds them, as in a memory-mapped file.
 
     Raises:
         PyrovaeError: The data are empty, not finite, outside their range, or too few to split; labels are missing or
@@ -63,50 +70,55 @@ def make_dataset(
     Example:
         >>> data = make_dataset("toy", torch.arange(40).reshape(10, 4), validation=2, test=0.3)
         >>> [len(split) for split in data], data.event_shape, data.support
-        ([5, 2, 3], (4,), 'unit')
+        ([5, 2, 3], (4,), 'levels')
     """
     check_binarize(binarize)
-    parts = [_part(name, x, y)]
+    _check_support(name, support, binarize, standardise=standardise)
+    _check_copy(name, binarize, copy=copy, standardise=standardise)
+    kind: Support | None = "real" if standardise else support
+    how = {
+        "numbers": kind in ("count", "real"),
+        "missing": missing,
+        "floats": np.float64 if standardise else np.float32,
+    }
+    parts = [replace(_part(name, x, y, kind, how), stays=not copy)]
     if isinstance(test, tuple):
-        parts.append(_part(f"{name} (test)", *test))
-    parts, max_level = _to_levels(parts, max_level, binarize)
+        parts.append(_part(f"{name} (test)", *test, kind, how))
+    parts, kind, max_level = resolve(parts, kind, max_level, binarize)
     classes = _check_labels(parts, classes)
     splits = _split(parts, validation, 0 if isinstance(test, tuple) else test, seed)
     if binarize != "none":
         splits = _binarize(splits, binarize, max_level, seed)
-        max_level = max_level if binarize == "dynamic" else 1
-    train, chosen, reported = splits
-    return Dataset(name, train, chosen, reported, classes, max_level, binarize, seed)
+        kind = "binary"
+    (train, chosen, reported), units = _standardise(name, splits, columns, standardise=standardise)
+    return Dataset(name, train, chosen, reported, kind, classes, max_level, binarize, seed, missing, units)
 
 
-def _part(where: str, x: Values, y: Values | None) -> _Part:
-    pixels = to_pixels(where, x)
-    return _Part(where, pixels, None if y is None else to_labels(where, y, len(pixels)))
+def _check_support(name: str, support: str | None, binarize: str, *, standardise: bool) -> None:
+    if support is not None and support not in get_args(Support):
+        hint = did_you_mean(support, get_args(Support))
+        raise PyrovaeError(f"unknown support '{support}'", hint=hint, exit_code=2)
+    if standardise and (support not in (None, "real") or binarize != "none"):
+        named = f"data.support = '{support}'" if binarize == "none" else f"data.binarize = '{binarize}'"
+        message = f"data set {name}: data.standardise makes real numbers, which {named} contradicts"
+        raise PyrovaeError(message, hint="set data.standardise = false", exit_code=2)
 
 
-def _to_levels(parts: list[_Part], white: int | None, binarize: Binarize) -> tuple[list[_Part], int | None]:
-    """Returns all parts in one unit, and white in this unit (None for floats)."""
-    _check_alike(parts)
-    if white is None and all(bool(((part.x == 0) | (part.x == 1)).all()) for part in parts):
-        return [replace(part, x=part.x.astype(np.uint8, copy=False)) for part in parts], 1
-    if white is None and parts[0].x.dtype == np.uint8:
-        white = 255
-    for part in parts:
-        if white is not None:
-            check_levels(part.where, part.x, white)
-        elif binarize != "none":
-            check_unit(part.where, part.x, binarize)
-    return parts, white
+def _check_copy(name: str, binarize: str, *, copy: bool, standardise: bool) -> None:
+    if not copy and (standardise or binarize in ("static", "threshold")):
+        what = "data.standardise" if standardise else f"data.binarize = '{binarize}'"
+        message = f"data set {name}: {what} would copy the training rows, which are to stay in their file"
+        raise PyrovaeError(message, hint="write a file of what it gives, or set data.memory_map = false", exit_code=2)
 
 
-def _check_alike(parts: list[_Part]) -> None:
-    where, train, test = parts[0].where, parts[0].x, parts[-1].x
-    if (train.shape[1:], train.dtype) != (test.shape[1:], test.dtype):
-        ours, theirs = (f"{x.shape[1:]} {x.dtype}" for x in (train, test))
-        raise PyrovaeError(f"data set {where}: training rows are {ours}, test rows {theirs}", hint="make them alike")
+def _part(where: str, x: Values, y: Values | None, support: Support | None, how: Mapping[str, Any]) -> Part:
+    if support == "count":
+        check_counts(where, x)
+    pixels = to_pixels(where, x, **how)
+    return Part(where, pixels, None if y is None else to_labels(where, y, len(pixels)))
 
 
-def _check_labels(parts: list[_Part], classes: tuple[str, ...]) -> tuple[str, ...]:
+def _check_labels(parts: list[Part], classes: tuple[str, ...]) -> tuple[str, ...]:
     labels = {part.where: part.y for part in parts if part.y is not None}
     where = parts[0].where
     if len(labels) not in (0, len(parts)):
@@ -119,7 +131,7 @@ def _check_labels(parts: list[_Part], classes: tuple[str, ...]) -> tuple[str, ..
     return classes
 
 
-def _split(parts: list[_Part], validation: float, test: float, seed: int) -> list[Split]:
+def _split(parts: list[Part], validation: float, test: float, seed: int) -> list[Split]:
     """Returns train, validation and test; a published test set, the second part, keeps its order."""
     whole, *published = parts
     n = len(whole.x)
@@ -131,7 +143,7 @@ def _split(parts: list[_Part], validation: float, test: float, seed: int) -> lis
     order = torch.randperm(n, generator=stream(seed, "split")).numpy()
     held_out, train = np.split(order, [n_test + n_validation])
     reported = _rows(published[0], np.arange(len(published[0].x))) if published else _rows(whole, held_out[:n_test])
-    return [_rows(whole, train), _rows(whole, held_out[n_test:]), reported]
+    return [_train_rows(whole, train), _rows(whole, held_out[n_test:]), reported]
 
 
 def _count(name: str, split: str, size: float, n: int) -> int:
@@ -142,7 +154,16 @@ def _count(name: str, split: str, size: float, n: int) -> int:
     return int(count)
 
 
-def _rows(part: _Part, index: Array) -> Split:
+def _train_rows(part: Part, index: Array) -> Split:
+    if not part.stays:
+        return _rows(part, index)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # torch cannot protect an array that must not be written to
+        x = torch.from_numpy(part.x)
+    return Split(x, None if part.y is None else torch.from_numpy(part.y[index]), torch.from_numpy(index))
+
+
+def _rows(part: Part, index: Array) -> Split:
     # Indexing with an array copies: what the caller does to x and y afterwards does not reach the data set.
     return Split(torch.from_numpy(part.x[index]), None if part.y is None else torch.from_numpy(part.y[index]))
 
@@ -151,6 +172,17 @@ def _binarize(splits: list[Split], rule: Binarize, max_level: int | None, seed: 
     def once(name: str, split: Split) -> Split:
         if rule == "dynamic" and name == "train":
             return split  # drawn at every visit, by `Dataset.batch`
-        return Split(binarize_once(split.x, rule, max_level, seed=seed, purpose=name), split.y)
+        return replace(split, x=binarize_once(split.x, rule, max_level, seed=seed, purpose=name))
 
     return [once(name, split) for name, split in zip(SPLITS, splits, strict=True)]
+
+
+def _standardise(
+    name: str, splits: list[Split], columns: tuple[str, ...], *, standardise: bool
+) -> tuple[list[Split], Units | None]:
+    """Returns the splits in the units that the training rows alone decide."""
+    if not standardise:
+        return splits, identity(tuple(splits[0].x.shape[1:]), columns) if columns else None
+    units = fit_units(name, splits[0].x, columns)
+    # Only now float32: a column of dates would have lost its digits before.
+    return [replace(split, x=units.to_model(split.x).float()) for split in splits], units

@@ -1,6 +1,7 @@
-"""A data set in eight lines: what a reader checks before believing a number obtained on it."""
+"""A data set in a few lines: what a reader checks before believing a number obtained on it."""
 
 import torch
+from torch import Tensor
 
 from pyrovae.data.dataset import SPLITS, Dataset
 
@@ -22,9 +23,11 @@ def summary(data: Dataset) -> str:
         "support": f"{data.support}, stored as {_storage(data)}",
         "binarisation": f"{_binarisation(data)}, seed {data.seed}",
         "pixel mean": _mean(data),
+        "missing": _missing(data),
+        "units": _units(data),
         "hashes": ", ".join(f"{name} {digest}" for name, digest in data.hashes().items()),
     }
-    return "\n".join(f"{key:<13} {value}" for key, value in facts.items())
+    return "\n".join(f"{key:<13} {value}" for key, value in facts.items() if value)
 
 
 def _classes(data: Dataset) -> str:
@@ -37,7 +40,14 @@ def _classes(data: Dataset) -> str:
 
 
 def _storage(data: Dataset) -> str:
-    return "float32" if data.max_level is None else f"uint8 0..{data.max_level}"
+    white = _white(data)
+    stored = str(data.train.x.dtype).removeprefix("torch.") + (f" 0..{white}" if white else "")
+    return stored if data.train.rows is None else f"{stored} in a memory-mapped file"
+
+
+def _white(data: Dataset) -> int | None:
+    """White in `train` as it is stored."""
+    return 1 if data.binarize in ("static", "threshold") else data.max_level
 
 
 def _binarisation(data: Dataset) -> str:
@@ -45,5 +55,28 @@ def _binarisation(data: Dataset) -> str:
 
 
 def _mean(data: Dataset) -> str:
-    mean = data.train.x.sum(dtype=torch.float64).item() / data.train.x.numel()
-    return f"{mean:.4f}" if data.max_level is None else f"{mean / data.max_level:.4f} of white"
+    total, observed = 0.0, 0
+    for piece in data.train.pieces():
+        total += piece.nansum(dtype=torch.float64).item()
+        observed += piece.numel() - _absent(piece)
+    mean, white = total / observed, _white(data)
+    return f"{mean / white:.4f} of white" if white else f"{mean:.4f}"
+
+
+def _missing(data: Dataset) -> str:
+    if not data.missing:
+        return ""
+    absent, size = sum(map(_absent, data.train.pieces())), len(data.train) * data.train.x[0].numel()
+    return f"{100 * absent / size:.1f} % of the training values"
+
+
+def _absent(piece: Tensor) -> int:
+    return int(piece.isnan().sum()) if piece.is_floating_point() else 0
+
+
+def _units(data: Dataset) -> str:
+    if data.units is None:
+        return ""
+    names = ", ".join(data.units.columns[:LISTED]) + (", ..." if len(data.units.columns) > LISTED else "")
+    changed = not bool((data.units.loc == 0).all() and (data.units.scale == 1).all())
+    return ("standardised on train" if changed else "as in the file") + (f": {names}" if names else "")

@@ -19,7 +19,8 @@ from torch import Tensor
 from tqdm import tqdm
 
 from pyrovae.densities import densities
-from pyrovae.vae import VAE, as_batch
+from pyrovae.errors import PyrovaeError
+from pyrovae.vae import VAE, as_batch, is_point
 
 ROWS = 2**21  # numbers of x decoded at once: 8 MB in float32, which stays in a processor's cache
 WIDTH = 512  # numbers that one draw is taken to need at least: hidden units, components of a prior
@@ -29,27 +30,31 @@ SHARE = 0.05  # of the data above the k-hat threshold, more than which makes an 
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Importance-sampled log density of n data.
+class Estimate:
+    """One number per datum, in nats, and what it is a number of.
 
     Attributes:
-        log_prob: Estimate per datum, shape ``(n,)``, in nats.
-        ess: Effective sample size per datum, 1 to ``particles``.
-        khat: Shape of the tail of the weights per datum; -inf where the posterior is exact, NaN with too few particles.
-        particles: Number of draws K.
-        quantity: ``"log p(x)"``, ``"log p(x, y)"`` or ``"log p(x | y)"``.
+        log_prob: Estimate per datum, shape ``(n,)``.
+        quantity: ``"log p(x)"``, ``"log p(x, y)"`` or ``"log p(x | y)"``; of a point posterior ``"log p(x | z)"``.
     """
 
     log_prob: Tensor
-    ess: Tensor
-    khat: Tensor
-    particles: int
     quantity: str
+
+    @property
+    def estimator(self) -> str:
+        """What the number was computed by; here, at the one z that the encoder names."""
+        return "point"
+
+    @property
+    def verdict(self) -> str:
+        """Whether to believe the number."""
+        return "not applicable: a point posterior has no density, so nothing estimates log p(x)"
 
     @property
     def name(self) -> str:
         """Estimator and quantity, as tables print them."""
-        return f"iw{self.particles} {self.quantity}"
+        return f"{self.estimator} {self.quantity}"
 
     @property
     def mean(self) -> float:
@@ -60,6 +65,35 @@ class Evidence:
     def standard_error(self) -> float:
         """Standard error of the mean over data."""
         return self.log_prob.double().std().item() / math.sqrt(len(self.log_prob))
+
+    def __str__(self) -> str:
+        number = f"{self.mean:.2f} ± {self.standard_error:.2f} nats per datum ({len(self.log_prob)} data)"
+        return f"{self.name} = {number}; {self.reliability}"
+
+    @property
+    def reliability(self) -> str:
+        """The verdict and what it rests on, in words."""
+        return self.verdict
+
+
+@dataclass(frozen=True)
+class Evidence(Estimate):
+    """Importance-sampled log density of n data.
+
+    Attributes:
+        ess: Effective sample size per datum, 1 to ``particles``.
+        khat: Shape of the tail of the weights per datum; -inf where the posterior is exact, NaN with too few particles.
+        particles: Number of draws K.
+    """
+
+    ess: Tensor
+    khat: Tensor
+    particles: int
+
+    @property
+    def estimator(self) -> str:
+        """The importance-weighted bound with K draws."""
+        return f"iw{self.particles}"
 
     @property
     def threshold(self) -> float:
@@ -76,11 +110,15 @@ class Evidence:
         """``"unreliable"`` if more than 5 % of the data are above the k-hat threshold, else ``"reliable"``."""
         return "unreliable" if self.share_above > SHARE else "reliable"
 
-    def __str__(self) -> str:
-        return (
-            f"{self.name} = {self.mean:.2f} ± {self.standard_error:.2f} nats per datum ({len(self.log_prob)} data); "
-            f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of them: {self.verdict}"
-        )
+    @property
+    def reliability(self) -> str:
+        """The verdict and what it rests on, in words."""
+        return f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of them: {self.verdict}"
+
+    @property
+    def mc_error(self) -> Tensor:
+        """Monte-Carlo standard error of each datum's estimate, sqrt(1 / ess - 1 / K), by the delta method."""
+        return (1 / self.ess.double() - 1 / self.particles).clamp(min=0).sqrt().to(self.ess.dtype)
 
 
 @torch.no_grad()
@@ -98,12 +136,18 @@ def log_marginal(
         particles: Draws of z per datum.
         progress: Show a progress bar on a terminal.
 
+    Raises:
+        PyrovaeError: The posterior is a point: it has no density to weigh draws by.
+
     Example:
         >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
         >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, (8,)), DiagonalNormal(MLP, 2, (8,)))
         >>> log_marginal(vae, torch.ones(5, 8), particles=100).log_prob.shape
         torch.Size([5])
     """
+    if is_point(vae.posterior):
+        hint = "train with posterior.name = 'diagonal-normal' and a proper prior"
+        raise PyrovaeError("importance sampling needs a density q(z | x), a point posterior has none", hint=hint)
     cost = max(WIDTH, prod(x.shape[1:]))
     chunk = max(1, min(particles, 512, ROWS // cost))
     size = max(1, ROWS // (chunk * cost))
@@ -112,7 +156,7 @@ def log_marginal(
         for batch in tqdm(list(batches(vae, x, y, size=size)), disable=None if progress else True, desc="log p(x)")
     ]
     log_prob, ess, khat = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(log_prob, ess, khat, particles, vae.quantity(y))
+    return Evidence(log_prob, vae.quantity(y), ess, khat, particles)
 
 
 def log_weights(vae: VAE, *batch: Tensor, particles: int) -> Tensor:

@@ -1,18 +1,22 @@
 """Every number of one evaluation, by name, as ``evaluation.json`` keeps them."""
 
+import math
+from math import prod
 from typing import Any
+
+from torch import Tensor
 
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation.evidence import FEWEST, Evidence, log_marginal
+from pyrovae.evaluation.evidence import FEWEST, Estimate, Evidence, log_marginal
 from pyrovae.evaluation.latent import active_units, distortion, rate
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, is_point
 
 
 def evaluate(
     vae: VAE, dataset: Dataset, seed: int = 0, *, particles: int = 1000, data: int | None = None
-) -> tuple[dict[str, Any], Evidence]:
+) -> tuple[dict[str, Any], Estimate]:
     """Judges a VAE on test data; changes no parameter and no random state outside.
 
     Test data are read without labels, so that models with and without pools are judged by the same log p(x); only a
@@ -37,24 +41,47 @@ def evaluate(
     x, y = dataset.held_out("test")
     x, y = x[:data], y[:data] if vae.conditional and y is not None else None
     with seeded(seed):
-        evidence = log_marginal(vae, x, y, particles=particles, progress=True)
+        evidence = judge(vae, x, y, particles)
         rates, distortions = rate(vae, x, y), distortion(vae, x, y)
         active = active_units(vae, x, y)
+    measure = vae.likelihood.measure
     return {
-        "estimator": f"iw{particles}",
+        "estimator": evidence.estimator,
         "particles": particles,
         "quantity": evidence.quantity,
-        "measure": vae.likelihood.measure,
+        "measure": measure,
         "mean": evidence.mean,
         "standard_error": evidence.standard_error,
+        **(bits_per_dim(evidence, dataset) if measure == "mass" and dataset.levels and not vae.missing else {}),
         "data": len(x),
-        "khat_threshold": evidence.threshold,
-        "khat_share_above": evidence.share_above,
+        **(tails(evidence) if isinstance(evidence, Evidence) else {}),
         "verdict": evidence.verdict,
-        "ess_median": evidence.ess.median().item(),
-        "rate": rates.mean().item(),
+        **({} if is_point(vae.posterior) else {"rate": rates.mean().item()}),
         "distortion": distortions.mean().item(),
         "active_units": int(active.sum()),
         "latent_dim": len(active),
         "seed": seed,
     }, evidence
+
+
+def judge(vae: VAE, x: Tensor, y: Tensor | None, particles: int) -> Estimate:
+    """Returns log p(x) by importance sampling; of a plain autoencoder log p(x | z) at its code, named as such."""
+    if is_point(vae.posterior):
+        given = "z, y" if vae.conditional else "z"
+        return Estimate(-distortion(vae, x, y), f"log p({'observed x' if vae.missing else 'x'} | {given})")
+    return log_marginal(vae, x, y, particles=particles, progress=True)
+
+
+def tails(evidence: Evidence) -> dict[str, Any]:
+    """Returns what the verdict rests on."""
+    return {
+        "khat_threshold": evidence.threshold,
+        "khat_share_above": evidence.share_above,
+        "ess_median": evidence.ess.median().item(),
+    }
+
+
+def bits_per_dim(evidence: Estimate, dataset: Dataset) -> dict[str, float]:
+    """Returns -log2 of a probability mass per element of a datum: 8 for a uniform guess of 256 levels."""
+    unit = prod(dataset.event_shape) * math.log(2)
+    return {"bits_per_dim": -evidence.mean / unit, "bits_per_dim_error": evidence.standard_error / unit}

@@ -1,14 +1,12 @@
 """The likelihood of binary data."""
 
-from collections.abc import Sequence
-
 from pyro import distributions as dist
-from torch import Tensor, nn
+from torch import Tensor
 
-from pyrovae.networks import Network
+from pyrovae.likelihoods.likelihood import Likelihood
 
 
-class Bernoulli(nn.Module):
+class Bernoulli(Likelihood):
     """Independent binary pixels from logits, for data that are 0 or 1 (Kingma and Welling, 2014).
 
     Grey pixels are refused: scored as if they were binary they give a number that bounds nothing.
@@ -29,10 +27,5 @@ class Bernoulli(nn.Module):
     accepts = ("binary",)
     measure = "mass"
 
-    def __init__(self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0) -> None:
-        super().__init__()
-        self.classes, self.event_shape = classes, tuple(event_shape)
-        self.decoder = network((latent_dim,), event_shape, classes)
-
-    def forward(self, z: Tensor, y: Tensor | None = None) -> dist.TorchDistribution:
-        return dist.Bernoulli(logits=self.decoder(z, y)).to_event(len(self.event_shape))
+    def elements(self, numbers: Tensor) -> dist.TorchDistribution:
+        return dist.Bernoulli(logits=numbers)

@@ -4,15 +4,18 @@ A part asks for its network as a callable ``network(in_shape, out_shape, classes
 hand. Networks normalise nothing over the batch: a datum's output must not depend on its neighbours.
 """
 
-from collections.abc import Callable
+from pyrovae.networks.conv import conv, gated_conv
+from pyrovae.networks.counts import log_counts
+from pyrovae.networks.mlp import MLP, gated_mlp
+from pyrovae.networks.resnet import resnet
+from pyrovae.networks.shapes import Network
 
-from torch import nn
+NETWORKS: dict[str, Network] = {
+    "mlp": MLP,
+    "gated-mlp": gated_mlp,
+    "conv": conv,
+    "gated-conv": gated_conv,
+    "resnet": resnet,
+}
 
-from pyrovae.networks.conv import conv
-from pyrovae.networks.mlp import MLP
-
-Network = Callable[..., nn.Module]
-
-NETWORKS: dict[str, Network] = {"mlp": MLP, "conv": conv}
-
-__all__ = ["MLP", "NETWORKS", "Network", "conv"]
+__all__ = ["MLP", "NETWORKS", "Network", "conv", "gated_conv", "gated_mlp", "log_counts", "resnet"]

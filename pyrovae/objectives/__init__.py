@@ -3,8 +3,20 @@
 from pyrovae.objectives.analytic_elbo import AnalyticELBO
 from pyrovae.objectives.elbo import ELBO
 from pyrovae.objectives.iwae import IWAE
+from pyrovae.objectives.mmd import MMD
 from pyrovae.objectives.objective import Objective
+from pyrovae.objectives.piwae import PIWAE
+from pyrovae.objectives.renyi import Renyi
+from pyrovae.objectives.tc import TC
 
-OBJECTIVES: dict[str, type[Objective]] = {"elbo": ELBO, "analytic-elbo": AnalyticELBO, "iwae": IWAE}
+OBJECTIVES: dict[str, type[Objective]] = {
+    "elbo": ELBO,
+    "analytic-elbo": AnalyticELBO,
+    "iwae": IWAE,
+    "piwae": PIWAE,
+    "renyi": Renyi,
+    "mmd": MMD,
+    "tc": TC,
+}
 
-__all__ = ["ELBO", "IWAE", "OBJECTIVES", "AnalyticELBO", "Objective"]
+__all__ = ["ELBO", "IWAE", "MMD", "OBJECTIVES", "PIWAE", "TC", "AnalyticELBO", "Objective", "Renyi"]

@@ -5,7 +5,7 @@ A subclass says one thing, its bound per datum. As in Pyro, losses are sums over
 """
 
 from abc import abstractmethod
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from pyro import infer
@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pyrovae.densities import Densities, Program, densities
 from pyrovae.errors import PyrovaeError
+from pyrovae.objectives.legality import check_parts
 from pyrovae.schedules import ScheduleSpec, make_schedule
 
 
@@ -23,9 +24,18 @@ class Objective(infer.ELBO):
         particles: Draws of z per datum.
         beta: Weight of log q(z | x) - log p(z), a number or a schedule; never of log p(y) (Higgins et al., 2017).
 
+    Attributes:
+        smallest_batch: Fewest data that its bound can be computed of.
+        autoencodes: Whether it trains a point posterior with an improper prior, an autoencoder.
+        compares_densities: Whether it reads log q(z | x), which a point posterior has not.
+
     Raises:
         PyrovaeError: Fewer than one particle.
     """
+
+    smallest_batch: ClassVar[int] = 1
+    autoencodes: bool = False
+    compares_densities: bool = True
 
     def __init__(self, *, particles: int = 1, beta: ScheduleSpec = 1.0) -> None:
         if particles < 1:
@@ -35,7 +45,12 @@ class Objective(infer.ELBO):
         self.step = 0
 
     def __repr__(self) -> str:
-        return f"{type(self).__name__}(particles={self.num_particles}, beta={self.beta:g})"
+        shown = {"particles": self.num_particles, "beta": self.beta} | self.shown()
+        return f"{type(self).__name__}({', '.join(f'{key}={value:g}' for key, value in shown.items())})"
+
+    def shown(self) -> dict[str, float]:
+        """Returns the options that the repr shows beside particles and beta."""
+        return {}
 
     @property
     def beta(self) -> float:
@@ -45,6 +60,21 @@ class Objective(infer.ELBO):
     @abstractmethod
     def bound(self, sites: Densities, beta: float | Tensor) -> Tensor:
         """Returns the bound per datum, shape ``(n,)``, in nats."""
+
+    def judged(self, sites: Densities) -> Tensor:
+        """Returns the bound per datum that validation and selection read: at beta = 1, without further terms."""
+        return self.bound(sites, 1.0)
+
+    def check(self, vae: Any) -> None:
+        """Refuses a VAE that this objective cannot train, before the first step.
+
+        Args:
+            vae: Any object; what it does not say of its parts is not checked.
+
+        Raises:
+            PyrovaeError: A point posterior or an improper prior where it has no place, with the nearest combination.
+        """
+        check_parts(self, vae)
 
     def per_datum(self, model: Program, guide: Program, *batch: Any, beta: float | Tensor | None = None) -> Tensor:
         """Runs the programs and returns the bound per datum, at the schedule's beta unless one is given."""

@@ -7,11 +7,33 @@ Their positional parameters are a network (see :mod:`pyrovae.networks`), ``laten
 from torch import nn
 
 from pyrovae.posteriors.diagonal_normal import DiagonalNormal
+from pyrovae.posteriors.flow import FlowPosterior
 from pyrovae.posteriors.full_covariance_normal import FullCovarianceNormal
+from pyrovae.posteriors.iaf import InverseAutoregressive
+from pyrovae.posteriors.laplace import DiagonalLaplace
+from pyrovae.posteriors.low_rank_normal import LowRankNormal
+from pyrovae.posteriors.point import Point
+from pyrovae.posteriors.student_t import DiagonalStudentT
 
 POSTERIORS: dict[str, type[nn.Module]] = {
     "diagonal-normal": DiagonalNormal,
     "full-covariance-normal": FullCovarianceNormal,
+    "low-rank-normal": LowRankNormal,
+    "laplace": DiagonalLaplace,
+    "student-t": DiagonalStudentT,
+    "flow": FlowPosterior,
+    "iaf": InverseAutoregressive,
+    "point": Point,
 }
 
-__all__ = ["POSTERIORS", "DiagonalNormal", "FullCovarianceNormal"]
+__all__ = [
+    "POSTERIORS",
+    "DiagonalLaplace",
+    "DiagonalNormal",
+    "DiagonalStudentT",
+    "FlowPosterior",
+    "FullCovarianceNormal",
+    "InverseAutoregressive",
+    "LowRankNormal",
+    "Point",
+]

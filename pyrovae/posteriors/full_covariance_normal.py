@@ -2,11 +2,10 @@
 
 from collections.abc import Sequence
 
-import torch
 from pyro.distributions import MultivariateNormal, TorchDistribution
 from torch import Tensor, nn
 
-from pyrovae.distributions import bounded_scale
+from pyrovae.distributions import bounded_scale, cholesky_factor
 from pyrovae.networks import Network
 
 
@@ -20,24 +19,18 @@ class FullCovarianceNormal(nn.Module):
         classes: Number of classes the encoder reads; 0 reads none.
 
     Example:
+        >>> import torch
         >>> from pyrovae import MLP
         >>> FullCovarianceNormal(MLP, 3, (8,))(torch.zeros(5, 8)).covariance_matrix.shape
         torch.Size([5, 3, 3])
     """
 
-    below: Tensor
-
     def __init__(self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0) -> None:
         super().__init__()
-        self.classes, self.latent_dim = classes, latent_dim
-        self.register_buffer("below", torch.tril_indices(latent_dim, latent_dim, -1), persistent=False)
-        self.encoder = network(event_shape, (2 * latent_dim + self.below.shape[1],), classes)
+        self.classes = classes
+        self.sizes = [latent_dim, latent_dim, latent_dim * (latent_dim - 1) // 2]
+        self.encoder = network(event_shape, (sum(self.sizes),), classes)
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> TorchDistribution:
-        dim = self.latent_dim
-        loc, raw_scale, correlation = self.encoder(x, y).split([dim, dim, self.below.shape[1]], -1)
-        scale = bounded_scale(raw_scale)
-        # Rows carry their scale, so that a correlation means the same at every scale.
-        factor = torch.eye(dim, dtype=x.dtype, device=x.device).expand(*loc.shape, dim).clone()
-        factor[..., self.below[0], self.below[1]] = correlation
-        return MultivariateNormal(loc, scale_tril=scale.unsqueeze(-1) * factor)
+        loc, raw_scale, below = self.encoder(x, y).split(self.sizes, -1)
+        return MultivariateNormal(loc, scale_tril=cholesky_factor(bounded_scale(raw_scale), below))

@@ -1,27 +1,27 @@
-"""A mixture of diagonal normals with learned weights, means and scales; with labels one pool per class."""
+"""A mixture of diagonal normals with learned weights, means and scales; with labels a pool of them per class."""
 
 import torch
 from pyro.distributions import Normal, TorchDistribution
 from torch import nn
 
 from pyrovae.distributions import bounded_scale
-from pyrovae.errors import PyrovaeError
-from pyrovae.priors.mixture import MixturePrior
+from pyrovae.priors.mixture import MixturePrior, classes_read
 
 
 class GaussianMixture(MixturePrior):
-    """Mixture of diagonal normals, all of it learned; with labels one pool per class (Dilokthanakul et al., 2016).
+    """Mixture of diagonal normals, all of it learned; with labels a pool per class (Dilokthanakul et al., 2016).
 
     Args:
         latent_dim: Dimension of z.
         classes: Number of classes of the data.
-        labels: One pool per class; by default where the data have classes and ``components`` is not given.
-        components: Number of components without labels, 10 by default.
+        labels: A pool per class; by default where the data have classes and ``components`` is not given.
+        components: Number of components in all, with labels a multiple of the number of classes; by default one per
+            class with labels, 10 without.
         spread: Standard deviation of the means at the start. Pools that start apart stay purer: once classes overlap,
             a decoder has no reason to keep them apart.
 
     Raises:
-        PyrovaeError: Labels without classes, or a number of components other than that of the classes.
+        PyrovaeError: Labels without classes, or components that cannot be shared out equally among the classes.
 
     Example:
         >>> prior = GaussianMixture(2, classes=10)
@@ -39,21 +39,11 @@ class GaussianMixture(MixturePrior):
         spread: float = 1.0,
     ) -> None:
         labels = bool(classes) and components is None if labels is None else labels
-        check_pools(classes, components, labels=labels)
-        size = classes if labels else 10 if components is None else components
-        super().__init__(size, classes if labels else 0)
+        classes = classes_read(classes, labels=labels)
+        size = components if components is not None else classes or 10
+        super().__init__(size, classes)
         self.loc = nn.Parameter(spread * torch.randn(size, latent_dim))
         self.raw_scale = nn.Parameter(torch.zeros(size, latent_dim))
 
     def components(self) -> TorchDistribution:
         return Normal(self.loc, bounded_scale(self.raw_scale)).to_event(1)
-
-
-def check_pools(classes: int, components: int | None, *, labels: bool) -> None:
-    if labels and not classes:
-        raise PyrovaeError("prior.labels = true, but the data have no labels", hint="set prior.labels to false")
-    if labels and components not in (None, classes):
-        raise PyrovaeError(
-            f"prior.components = {components} with prior.labels = true, but the data have {classes} classes",
-            hint="leave prior.components out, or set prior.labels to false",
-        )

@@ -8,9 +8,14 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 
 from pyrovae.errors import PyrovaeError
-from pyrovae.priors.mixture import MixturePrior
+from pyrovae.priors.mixture import MixturePrior, classes_read
 
 SQUEEZE = 0.02  # pixels start in [0.02, 0.98]: the sigmoid's slope is too small to learn from nearer to 0 and 1
+
+UNFIT = {  # by the posterior's `density`: why it cannot be mixed, and the nearest one that can
+    "own-draws": ("knows its density at its own draws only", "flow"),
+    "nowhere": ("has no density", "diagonal-normal"),
+}
 
 
 class Vamp(MixturePrior):
@@ -21,15 +26,16 @@ class Vamp(MixturePrior):
     Args:
         posterior: The VAE's own posterior, whose parameters are shared.
         event_shape: Shape of one datum.
-        support: Of the data: ``"real"`` data have pseudo-inputs of any value, others in (0, 1).
+        support: Of the data: real data have pseudo-inputs of any value, binary, levels and unit data in (0, 1).
         classes: Number of classes of the data.
         examples: Data to start from, shape ``(n, *event_shape)``; without them pseudo-inputs start random.
         example_labels: Their labels, shape ``(n,)``.
         labels: One group of pseudo-inputs per class.
-        pseudo_inputs: Number of pseudo-inputs in all.
+        pseudo_inputs: Number of pseudo-inputs in all, with labels a multiple of the number of classes.
 
     Raises:
-        PyrovaeError: Labels without classes, or fewer examples than pseudo-inputs.
+        PyrovaeError: Labels without classes, fewer examples than pseudo-inputs, counts as data, or a posterior whose
+            density is not known everywhere.
 
     Example:
         >>> from pyrovae import MLP, DiagonalNormal
@@ -39,12 +45,13 @@ class Vamp(MixturePrior):
     """
 
     pseudo_labels: Tensor
+    size_key = "pseudo_inputs"
 
     def __init__(
         self,
         posterior: nn.Module,
         event_shape: Sequence[int],
-        support: Literal["binary", "unit", "real"] = "unit",
+        support: Literal["binary", "levels", "unit", "count", "real"] = "unit",
         classes: int = 0,
         examples: Tensor | None = None,
         example_labels: Tensor | None = None,
@@ -52,9 +59,8 @@ class Vamp(MixturePrior):
         labels: bool = False,
         pseudo_inputs: int = 500,
     ) -> None:
-        if labels and not classes:
-            raise PyrovaeError("prior.labels = true, but the data have no labels", hint="set prior.labels to false")
-        super().__init__(pseudo_inputs, classes if labels else 0)
+        check_vamp(posterior, support)
+        super().__init__(pseudo_inputs, classes_read(classes, labels=labels))
         self.posterior = posterior
         self.real = support == "real"
         group = torch.arange(pseudo_inputs) * max(classes, 1) // pseudo_inputs
@@ -76,6 +82,22 @@ class Vamp(MixturePrior):
     def components(self) -> TorchDistribution:
         distribution: TorchDistribution = self.posterior(self.pseudo_inputs(), self.pseudo_labels)
         return distribution
+
+
+def check_vamp(posterior: nn.Module, support: str) -> None:
+    """Refuses what has no posterior between the data, or none whose density is known where another one is."""
+    if support == "count":
+        raise PyrovaeError(
+            "prior.name = 'vamp' on counts: its pseudo-inputs learn in small steps, and no datum is between counts",
+            hint="set prior.name to 'gaussian-mixture'",
+        )
+    density = getattr(posterior, "density", "everywhere")
+    if density != "everywhere":
+        reason, name = UNFIT[density]
+        raise PyrovaeError(
+            f"prior.name = 'vamp' mixes q(z | u) of many u at one z, but posterior {type(posterior).__name__} {reason}",
+            hint=f"set posterior.name to '{name}', or prior.name to 'flow'",
+        )
 
 
 def choose(rows: int, size: int, labels: Tensor | None, group: Tensor) -> Tensor:

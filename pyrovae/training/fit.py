@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from time import monotonic
-from typing import Literal, cast
+from typing import Annotated, Literal, cast
 
 import numpy as np
 import pyro
@@ -22,7 +22,8 @@ from pyrovae.densities import densities
 from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.evaluation.evidence import batches
 from pyrovae.objectives import Objective
-from pyrovae.schedules import ScheduleSpec, make_schedule
+from pyrovae.ranges import Range
+from pyrovae.schedules import RateSpec, make_schedule
 from pyrovae.seeding import seeded
 from pyrovae.training.engines import ENGINES, REMEDY, AnyObjective
 from pyrovae.training.history import History, Record
@@ -40,9 +41,9 @@ def fit(
     *,
     epochs: int = 100,
     batch_size: int = 128,
-    learning_rate: ScheduleSpec = 1e-3,
+    learning_rate: RateSpec = 1e-3,
     clip: float | None = None,
-    ema: float | None = None,
+    ema: Annotated[float, Range(0, 1, open_high=True)] | None = None,
     patience: int | None = None,
     engine: Literal["eager", "svi"] = "eager",
 ) -> History:
@@ -72,7 +73,7 @@ def fit(
     check_numbers(epochs=epochs, batch_size=batch_size, clip=clip, ema=ema, patience=patience)
     if engine not in ENGINES:
         raise PyrovaeError(f"unknown engine '{engine}'", hint=did_you_mean(engine, ENGINES), exit_code=2)
-    check_combination(vae, dataset)
+    check_combination(vae, dataset, objective)
     size = len(dataset.train)
     if size < batch_size:
         raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
@@ -138,12 +139,13 @@ class Selection:
         return self.patience is not None and record["epoch"] - self.epoch >= self.patience
 
 
-def check_numbers(**numbers: float | None) -> None:
+def check_numbers(*, ema: float | None, **numbers: float | None) -> None:
     """Refuses numbers that would train nothing or another thing than was meant."""
     for name, value in numbers.items():
-        if value is not None and (value <= 0 or (name == "ema" and value >= 1)):
-            wanted = "between 0 and 1" if name == "ema" else "above 0"
-            raise PyrovaeError(f"train.{name} = {value:g}", hint=f"give a number {wanted}", exit_code=2)
+        if value is not None and value <= 0:
+            raise PyrovaeError(f"train.{name} = {value:g}", hint="give a number above 0", exit_code=2)
+    if ema is not None and not 0 <= ema < 1:
+        raise PyrovaeError(f"train.ema = {ema:g}", hint="give a decay, 0 or more and below 1", exit_code=2)
 
 
 def order(seed: int, epoch: int, size: int, batch_size: int) -> Iterator[Tensor]:
@@ -187,7 +189,7 @@ def validate(vae: VAE, dataset: Dataset, objective: AnyObjective, seed: int) -> 
             sites = densities(vae.model, vae.guide, *batch, particles=particles)
             ours = isinstance(objective, Objective)
             sums["validation_loss"] -= (
-                objective.bound(sites, 1.0).sum().item() if ours else -objective.loss(vae.model, vae.guide, *batch)
+                objective.judged(sites).sum().item() if ours else -objective.loss(vae.model, vae.guide, *batch)
             )
             sums["rate"] += sites.divergence.mean(0).sum().item()
             sums["distortion"] -= sites.model["x"].log_prob.mean(0).sum().item()

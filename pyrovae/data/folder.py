@@ -1,0 +1,241 @@
+"""Your own data: a folder of images, or one sub-folder of images for each class.
+
+Images of another size than asked for are cut to its proportions around their centre, as little as possible, and then
+resized with an antialiasing filter (Lanczos). Before that they are turned as their EXIF orientation says, and what is
+transparent becomes white. Of an animation the first picture is read.
+"""
+
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
+
+import numpy as np
+
+from pyrovae.data.binarize import Binarize
+from pyrovae.data.checks import Array
+from pyrovae.data.dataset import Dataset
+from pyrovae.data.files import find, order_classes
+from pyrovae.data.make import make_dataset
+from pyrovae.errors import PyrovaeError
+from pyrovae.ranges import Natural
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+T = TypeVar("T")
+
+Channels = Literal["grey", "colour"]
+MODES: dict[Channels, str] = {"grey": "L", "colour": "RGB"}
+COUNTS: dict[Channels, int] = {"grey": 1, "colour": 3}
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
+# What is an image to a reader of the folder, but would have to be converted first.
+OTHERS = (".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".ppm", ".pgm", ".svg", ".ico", ".psd")
+GREY_MODES = ("1", "L", "LA")
+# Pillow would clip these to 0..255.
+DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
+
+LAYOUT = "images lie in the folder itself, or in one sub-folder a class"
+
+
+def folder(
+    data_dir: str | Path | None = None,
+    *,
+    path: str,
+    size: Sequence[int] | None = None,
+    channels: Channels | None = None,
+    binarize: Binarize = "none",
+    validation: float = 0.1,
+    test: float = 0.1,
+    seed: Natural = 0,
+) -> Dataset:
+    """Your own images, a folder of `.png`, `.jpg`, `.bmp` or `.webp` files, or one sub-folder of them for each class.
+
+    Args:
+        data_dir: Where a relative `path` is looked for after the working directory.
+        path: The folder.
+        size: Height and width to bring all images to; theirs by default, if they are all alike.
+        channels: Whether to read one channel or three; `grey` by default if all images are.
+        binarize: How grey pixels become zeros and ones.
+        validation: Rows to select on: a fraction below 1, or a number.
+        test: Rows to report on, likewise.
+        seed: Names the split and the noise of what is binarised once.
+
+    Raises:
+        PyrovaeError: There are no images, one is broken, too large or of another size than the first, or some have a
+            class and some have none.
+    """
+    place = find(path, data_dir, folder=True)
+    x, labels = read_folder(place, size, channels)
+    classes = order_classes(set(labels))
+    numbers = {name: number for number, name in enumerate(classes)}
+    return make_dataset(
+        place.name,
+        x,
+        np.array([numbers[name] for name in labels]) if labels else None,
+        test=test,
+        validation=validation,
+        classes=classes,
+        max_level=255,
+        binarize=binarize,
+        seed=seed,
+    )
+
+
+def read_folder(
+    place: Path, size: Sequence[int] | None = None, channels: Channels | None = None
+) -> tuple[Array, list[str]]:
+    """Returns the images of a folder, ordered by name, and the names of their classes, or nothing.
+
+    Returns:
+        Bytes of shape `(n, channels, height, width)`.
+
+    Raises:
+        PyrovaeError: See `folder`.
+    """
+    files, labels = _list(place)
+    return read_images(files, size, channels), labels
+
+
+def read_images(files: Sequence[Path], size: Sequence[int] | None = None, channels: Channels | None = None) -> Array:
+    """Returns images as bytes of shape `(n, channels, height, width)`.
+
+    Raises:
+        PyrovaeError: Names the image that is broken, too large, or of another size than the first where none is named.
+    """
+    from tqdm import tqdm
+
+    seen = [_look(file) for file in tqdm(files, "looking at images", disable=None, leave=False)]
+    height, width = _size(files, seen) if size is None else _check_size(size)
+    if channels is None:
+        channels = "grey" if all(image.grey for image in seen) else "colour"
+    x = np.empty((len(files), COUNTS[channels], height, width), dtype=np.uint8)
+    for row, file in enumerate(tqdm(files, "reading images", disable=None, leave=False)):
+        x[row] = _read(file, (height, width), channels)
+    return x
+
+
+class Seen(NamedTuple):
+    """What the head of an image file says."""
+
+    height: int
+    width: int
+    grey: bool
+
+
+def _list(place: Path) -> tuple[list[Path], list[str]]:
+    """Returns the images of a folder and the class of each, if they have any."""
+    entries = _entries(place)
+    folders, files = [entry for entry in entries if entry.is_dir()], _images(entries)
+    if folders and files:
+        message = f"folder {place.name} holds both images ({files[0].name}) and folders ({folders[0].name})"
+        raise PyrovaeError(message, hint=LAYOUT)
+    if not folders and not files:
+        raise PyrovaeError(f"folder {place} holds no images", hint=f"images end in {', '.join(SUFFIXES)}")
+    if files:
+        return files, []
+    members = [(file, inner.name) for inner in folders for file in _members(inner)]
+    return [file for file, _ in members], [name for _, name in members]
+
+
+def _members(inner: Path) -> list[Path]:
+    """Returns the images of a class."""
+    entries = _entries(inner)
+    deeper = next((entry for entry in entries if entry.is_dir()), None)
+    if deeper is not None:
+        raise PyrovaeError(f"folder {inner.name} of a class holds a folder, {deeper.name}", hint=LAYOUT)
+    files = _images(entries)
+    if not files:
+        raise PyrovaeError(f"folder {inner.name} of a class holds no images", hint="remove it, or put images there")
+    return files
+
+
+def _entries(place: Path) -> list[Path]:
+    """Returns what a folder holds, ordered by name; hidden entries are the system's, not the user's."""
+    return sorted((entry for entry in place.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name)
+
+
+def _images(entries: Sequence[Path]) -> list[Path]:
+    """Returns the image files; texts and the like are passed over, but no image is dropped in silence."""
+    for entry in entries:
+        if entry.suffix.lower() in OTHERS:
+            raise PyrovaeError(f"image {entry.name} cannot be read here", hint=f"convert it: {', '.join(SUFFIXES)} can")
+    return [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+
+
+def _check_size(size: Sequence[int]) -> tuple[int, int]:
+    if len(size) != 2:
+        message = f"data.size has {len(size)} numbers: {list(size)}"
+        raise PyrovaeError(message, hint="height and width: data.size = [64, 64]", exit_code=2)
+    return size[0], size[1]
+
+
+def _size(files: Sequence[Path], seen: Sequence[Seen]) -> tuple[int, int]:
+    first, *_ = ours = [(image.height, image.width) for image in seen]
+    for file, found in zip(files, ours, strict=True):
+        if found != first:
+            (h, w), (other_h, other_w) = first, found
+            message = f"image {file.name} is {other_h} x {other_w}, {files[0].name} is {h} x {w}"
+            raise PyrovaeError(
+                message, hint=f"data.size = [{min(h, other_h)}, {min(w, other_w)}] brings all to one size"
+            )
+    return first
+
+
+def _look(file: Path) -> Seen:
+    def look(image: "Image") -> Seen:
+        from PIL.ExifTags import Base
+
+        if image.mode in DEEP_MODES:
+            message = f"image {file.name} has pixels of more than 8 bits (Pillow's mode {image.mode})"
+            raise PyrovaeError(message, hint="save it with 8 bits, or all images as one .npy of floats")
+        width, height = image.size
+        if image.getexif().get(Base.Orientation, 1) >= 5:  # lying on its side
+            width, height = height, width
+        return Seen(height, width, image.mode in GREY_MODES)
+
+    return _open(file, look)
+
+
+def _read(file: Path, size: tuple[int, int], channels: Channels) -> Array:
+    def read(image: "Image") -> Array:
+        from PIL import ImageOps
+        from PIL.Image import Resampling
+
+        image = _on_white(ImageOps.exif_transpose(image)).convert(MODES[channels])
+        height, width = size
+        if image.size != (width, height):
+            image = ImageOps.fit(image, (width, height), Resampling.LANCZOS)
+        return np.asarray(image).reshape(height, width, -1).transpose(2, 0, 1)
+
+    return _open(file, read)
+
+
+def _on_white(image: "Image") -> "Image":
+    from PIL.Image import alpha_composite, new
+
+    if not image.has_transparency_data:
+        return image
+    image = image.convert("RGBA")
+    return alpha_composite(new("RGBA", image.size, "white"), image).convert("RGB")
+
+
+def _open(file: Path, action: "Callable[[Image], T]") -> T:
+    """Returns what an action makes of an image; whatever is wrong with the file is said with its name."""
+    from PIL import Image
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with Image.open(file) as image:
+                return action(image)
+    except PyrovaeError:
+        raise
+    except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
+        message = f"image {file.name} is refused: it would fill more memory than {Image.MAX_IMAGE_PIXELS} pixels"
+        raise PyrovaeError(message, hint="make it smaller first") from error
+    except Exception as error:  # on a broken file Pillow raises a dozen kinds, SyntaxError and struct.error among them
+        reason = getattr(error, "strerror", None) or next(iter(str(error).splitlines()), type(error).__name__)
+        message = f"image {file.name} cannot be read ({reason.replace(str(file), file.name)})"
+        raise PyrovaeError(message, hint="repair or remove it") from error
