@@ -163,19 +163,16 @@ class DiscretizedLogistic(Levels):
         """E[k], the sum of P(k >= j) over j > 0, one level at a time: all at once would need 255 times the memory."""
         total = torch.zeros_like(self.loc)
         for j in range(1, self.levels):
-            total = total + self._log_at_least(torch.full_like(self.loc, j)).exp()
+            total = total + torch.sigmoid((self.loc - (j - 0.5)) / self.scale)
         return total
 
     def _log_prob(self, value: Tensor) -> Tensor:
         inner, top = (value > 0) & (value < self.levels - 1), self.levels - 1
         width = torch.log(-torch.expm1(-1 / self.scale))
         at_most = logsigmoid((value + 0.5 - self.loc) / self.scale)
-        zero = torch.zeros_like(at_most)
-        log_p = torch.where(value < top, at_most, zero) + torch.where(value > 0, self._log_at_least(value), zero)
-        return log_p + torch.where(inner, width, zero)
-
-    def _log_at_least(self, value: Tensor) -> Tensor:
-        return logsigmoid((self.loc - (value - 0.5)) / self.scale)
+        at_least = logsigmoid((self.loc - (value - 0.5)) / self.scale)
+        outer = torch.where(value < top, at_most, 0.0) + torch.where(value > 0, at_least, 0.0)
+        return outer + torch.where(inner, width, 0.0)
 
     def _draw(self, shape: torch.Size) -> Tensor:
         noise = torch.rand(shape, dtype=self.loc.dtype, device=self.loc.device).logit()

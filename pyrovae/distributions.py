@@ -296,7 +296,7 @@ def detached(value: Any) -> Any:
         return value
     if not getattr(value, "invertible", True):
         raise PyrovaeError(
-            f"a path derivative inverts the posterior's flow with its parameters held fixed, {type(value).__name__} cannot",
+            f"a path derivative inverts the posterior's flow, and '{type(value).__name__}' has no quick inverse",
             hint="use the posterior 'flow', or no path derivative",
         )
     twin = copy.copy(value)

@@ -307,7 +307,10 @@ MISTAKES: dict[str, tuple[Callable[[], object], str]] = {
     "above white": (lambda: make_dataset("X", torch.arange(20)[:, None], max_level=16), "sample 17 has level 17"),
     "white 0": (lambda: make_dataset("X", grey(), max_level=0), "max_level is 0, not in 1..255"),
     "white of floats": (lambda: make_dataset("X", spoiled(1, 1), max_level=16), "max_level needs integer pixels"),
-    "no white": (lambda: Dataset("X", *[Split(grey())] * 3, support="levels"), "bytes without max_level"),
+    "no white": (
+        lambda: Dataset("X", Split(grey()), Split(grey()), Split(grey()), "levels"),
+        "bytes without max_level",
+    ),
     "few rows": (lambda: make_dataset("X", grey(2)), "2 rows are too few for 1 validation and 1 test rows"),
     "few with test": (lambda: make_dataset("X", grey(), test=(grey(), None), validation=40), "for 40 validation rows"),
     "size": (lambda: make_dataset("X", grey(), validation=1.5), "validation = 1.5 is neither a fraction nor"),

@@ -94,7 +94,7 @@ def write_emnist(root: Path, _: pytest.MonkeyPatch, split: str = "balanced", suf
 class Python2Pickler(pickle._Pickler):
     """Writes strings as Python 2 did, which has made CIFAR-10's files."""
 
-    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)  # type: ignore[assignment]
+    dispatch: ClassVar[dict[Any, Any]] = dict(pickle._Pickler.dispatch)
 
     def save_string(self, text: bytes | str) -> None:
         content = text.encode("latin1") if isinstance(text, str) else text

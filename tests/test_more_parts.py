@@ -1,4 +1,4 @@
-"""Priors and posteriors beyond the normal ones: densities against SciPy, dense forms and quadrature; what is refused."""
+"""Priors and posteriors beyond the normal: densities against SciPy, dense forms and quadrature, and what is refused."""
 
 import math
 import subprocess
@@ -412,7 +412,8 @@ def test_divergences_agree_with_quadrature(p: TorchDistribution, q: TorchDistrib
 
 def test_no_divergence_of_torch_or_pyro_is_replaced() -> None:
     code = (
-        "import pyro; from torch.distributions.kl import _KL_REGISTRY as r; old = dict(r); import pyrovae.distributions;"
+        "import pyro; from torch.distributions.kl import _KL_REGISTRY as r; old = dict(r);"
+        "import pyrovae.distributions;"
         "assert all(r[k] is f for k, f in old.items()); print(len(r) - len(old))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

@@ -18,6 +18,7 @@ from pyrovae.data.dataset import Dataset
 from pyrovae.data.download import Source, check_md5, listed, locate, repair, torchvision
 from pyrovae.data.make import make_dataset
 from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.ranges import Natural
 
 IMAGES, ATTRIBUTES, PARTITION = "img_align_celeba", "list_attr_celeba.txt", "list_eval_partition.txt"
 
@@ -32,7 +33,7 @@ def celeba(
     attribute: str = "Smiling",
     binarize: Binarize = "none",
     validation: int = 19_867,
-    seed: int = 0,
+    seed: Natural = 0,
 ) -> Dataset:
     """Faces of celebrities, 202,599 colour photographs cropped and made small (Liu et al., 2015).
 

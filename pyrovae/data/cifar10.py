@@ -16,6 +16,7 @@ from pyrovae.data.dataset import Dataset
 from pyrovae.data.download import Source, check_md5, listed, locate, repair, torchvision
 from pyrovae.data.make import make_dataset
 from pyrovae.errors import PyrovaeError
+from pyrovae.ranges import Natural
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 
@@ -26,7 +27,7 @@ SHAPE = (3, 32, 32)
 
 
 def cifar10(
-    data_dir: str | Path | None = None, *, binarize: Binarize = "none", validation: int = 5_000, seed: int = 0
+    data_dir: str | Path | None = None, *, binarize: Binarize = "none", validation: int = 5_000, seed: Natural = 0
 ) -> Dataset:
     """Photographs of animals and vehicles, 60,000 colour images of 32 x 32 (Krizhevsky, 2009).
 

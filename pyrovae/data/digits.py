@@ -5,12 +5,13 @@ from pathlib import Path
 from pyrovae.data.binarize import Binarize
 from pyrovae.data.dataset import Dataset
 from pyrovae.data.make import make_dataset
+from pyrovae.ranges import Natural
 
 # 1,797 images: 200 and 397 held out leave a round 1,200.
 VALIDATION, TEST = 200, 397
 
 
-def digits(data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", seed: int = 0) -> Dataset:
+def digits(data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", seed: Natural = 0) -> Dataset:
     """Handwritten digits, 1,797 images of 8 x 8 in 17 grey levels (Alpaydin and Kaynak, UCI, 1998).
 
     Split into 1,200 training, 200 validation and 397 test images.

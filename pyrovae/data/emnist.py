@@ -16,6 +16,7 @@ from pyrovae.data.dataset import Dataset
 from pyrovae.data.download import Source, locate, torchvision
 from pyrovae.data.images import DIGITS, read_files
 from pyrovae.data.make import make_dataset
+from pyrovae.ranges import Natural
 
 Kind = Literal["balanced", "letters", "digits", "mnist", "bymerge", "byclass"]
 
@@ -38,7 +39,7 @@ def emnist(
     split: Kind = "balanced",
     binarize: Binarize = "dynamic",
     validation: int = 10_000,
-    seed: int = 0,
+    seed: Natural = 0,
 ) -> Dataset:
     """Handwritten letters and digits, up to 814,255 grey images of 28 x 28 (Cohen et al., 2017).
 

@@ -206,10 +206,24 @@ def _read(file: Path, size: tuple[int, int], channels: Channels) -> Array:
         image = _on_white(ImageOps.exif_transpose(image)).convert(MODES[channels])
         height, width = size
         if image.size != (width, height):
-            image = ImageOps.fit(image, (width, height), Resampling.LANCZOS)
+            image = image.crop(_middle(image.size, (width, height))).resize((width, height), Resampling.LANCZOS)
         return np.asarray(image).reshape(height, width, -1).transpose(2, 0, 1)
 
     return _open(file, read)
+
+
+def _middle(size: tuple[int, int], asked: tuple[int, int]) -> tuple[int, int, int, int]:
+    """Returns left, top, right and bottom of the largest rectangle in the middle that has the proportions asked for.
+
+    Example:
+        >>> _middle((24, 8), (4, 4)), _middle((24, 8), (10, 20))
+        ((8, 0, 16, 8), (10, 0, 14, 8))
+    """
+    (width, height), (asked_width, asked_height) = size, asked
+    wide = max(1, min(width, round(height * asked_width / asked_height)))
+    high = max(1, min(height, round(width * asked_height / asked_width)))
+    left, top = (width - wide) // 2, (height - high) // 2
+    return left, top, left + wide, top + high
 
 
 def _on_white(image: "Image") -> "Image":

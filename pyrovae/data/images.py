@@ -15,6 +15,7 @@ from pyrovae.data.download import Source, listed, locate, packed, repair, torchv
 from pyrovae.data.download import cache_dir as cache_dir
 from pyrovae.data.idx import read_idx
 from pyrovae.data.make import make_dataset
+from pyrovae.ranges import Natural
 
 # How torchvision calls a set: its class, and the folder it writes to.
 TORCHVISION = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST", "kmnist": "KMNIST"}
@@ -33,7 +34,7 @@ KUZUSHIJI = ("o", "ki", "su", "tsu", "na", "ha", "ma", "ya", "re", "wo")
 
 
 def mnist(
-    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: int = 0
+    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: Natural = 0
 ) -> Dataset:
     """Handwritten digits, 70,000 grey images of 28 x 28 (LeCun, Cortes and Burges, 1998).
 
@@ -52,7 +53,7 @@ def mnist(
 
 
 def fashion_mnist(
-    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: int = 0
+    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: Natural = 0
 ) -> Dataset:
     """Photographs of clothes, 70,000 grey images of 28 x 28 (Xiao, Rasul and Vollgraf, 2017).
 
@@ -71,7 +72,7 @@ def fashion_mnist(
 
 
 def kmnist(
-    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: int = 0
+    data_dir: str | Path | None = None, *, binarize: Binarize = "dynamic", validation: int = 10_000, seed: Natural = 0
 ) -> Dataset:
     """Cursive Japanese characters, ten hiragana in 70,000 grey images of 28 x 28 (Clanuwat et al., 2018).
 

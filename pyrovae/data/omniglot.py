@@ -16,6 +16,7 @@ from pyrovae.data.dataset import Dataset
 from pyrovae.data.download import Source, check_md5, listed, locate, repair, torchvision
 from pyrovae.data.make import make_dataset
 from pyrovae.errors import PyrovaeError
+from pyrovae.ranges import Natural
 
 # The published halves: 30 alphabets to learn from, 20 others to be tested on.
 HALVES = ("images_background", "images_evaluation")
@@ -28,7 +29,7 @@ def omniglot(
     split: Literal["published", "shuffled"] = "published",
     binarize: Binarize = "dynamic",
     validation: int = 1_345,
-    seed: int = 0,
+    seed: Natural = 0,
 ) -> Dataset:
     """Handwritten characters of 50 alphabets, 32,460 grey images (Lake, Salakhutdinov and Tenenbaum, 2015).
 

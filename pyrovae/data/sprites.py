@@ -26,7 +26,7 @@ from pyrovae.data.checks import Array
 from pyrovae.data.dataset import Dataset
 from pyrovae.data.make import make_dataset
 from pyrovae.errors import PyrovaeError
-from pyrovae.ranges import Range
+from pyrovae.ranges import Natural, Range
 
 SHAPES = ("square", "ellipse", "heart")
 FACTORS = ("shape", "scale", "orientation", "pos_x", "pos_y")
@@ -60,7 +60,7 @@ def sprites(
     binarize: Binarize = "threshold",
     validation: float = 0.1,
     test: float = 0.1,
-    seed: int = 0,
+    seed: Natural = 0,
 ) -> Dataset:
     """Generated squares, ellipses and hearts, one picture for each combination of five factors (Matthey et al., 2017).
 
@@ -103,7 +103,7 @@ def sprite_factors(
     positions: int = 10,
     validation: float = 0.1,
     test: float = 0.1,
-    seed: int = 0,
+    seed: Natural = 0,
 ) -> Dataset:
     """Returns the factors of `sprites(...)` with the same options, split alike: row i of a split is its row i.
 

@@ -11,12 +11,13 @@ from pyrovae.data.download import Source, check_md5, listed, locate, repair, tor
 from pyrovae.data.images import DIGITS
 from pyrovae.data.make import make_dataset
 from pyrovae.errors import PyrovaeError
+from pyrovae.ranges import Natural
 
 FILES = {"train": "train_32x32.mat", "test": "test_32x32.mat"}
 
 
 def svhn(
-    data_dir: str | Path | None = None, *, binarize: Binarize = "none", validation: int = 10_000, seed: int = 0
+    data_dir: str | Path | None = None, *, binarize: Binarize = "none", validation: int = 10_000, seed: Natural = 0
 ) -> Dataset:
     """House numbers photographed from the street, 99,289 colour images of 32 x 32 (Netzer et al., 2011).
 

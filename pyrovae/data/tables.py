@@ -125,12 +125,13 @@ def read_table(
     with _lines(file, delimiter) as lines:
         header = _header(file.name, lines)
         table = _choose(file.name, header, label, columns)
-        places = {name: header.index(name) for name in table.columns}
+        places = [header.index(name) for name in table.columns]
         bad: dict[str, tuple[int, str]] = {}  # the first cell of each column that is not a number
         for line, cells in lines:
             _check_width(file.name, line, cells, header)
-            row = _numbers(
-                file.name, line, {name: cells[place] for name, place in places.items()}, bad, missing=missing
+            chosen = [cells[place] for place in places]
+            row = _plain(chosen) or _numbers(
+                file.name, line, dict(zip(table.columns, chosen, strict=True)), bad, missing=missing
             )
             if not bad:
                 _check_row(file.name, line, row)
@@ -154,8 +155,22 @@ def read_header(file: Path) -> list[str]:
         return _header(file.name, lines)
 
 
+def _plain(cells: list[str]) -> list[float] | None:
+    """Returns the numbers of a row without anything else in it; nearly all rows are such, and this is fast."""
+    try:
+        row = list(map(float, cells))
+    except ValueError:
+        return None
+    return row if math.isfinite(sum(row)) and "_" not in "".join(cells) else None
+
+
 def _numbers(
-    name: str, line: int, cells: dict[str, str], bad: dict[str, tuple[int, str]], *, missing: bool
+    name: str,
+    line: int,
+    cells: dict[str, str],
+    bad: dict[str, tuple[int, str]],
+    *,
+    missing: bool,
 ) -> list[float]:
     """Returns the numbers of one row, NaN where missing, and notes the columns that have something else."""
     values = {column: _number(cell) for column, cell in cells.items()}
@@ -172,13 +187,13 @@ Lines = Iterator[tuple[int, list[str]]]
 
 @contextmanager
 def _lines(file: Path, delimiter: Delimiter | None) -> Iterator[Lines]:
-    """Opens a table and iterates over its lines that are not blank, each with its number and without needless blanks."""
+    """Opens a table and iterates over its lines that are not blank, each with its number."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:
             first = opened.readline()
             opened.seek(0)
             reader = csv.reader(opened, delimiter=_delimiter(first[:100_000], delimiter), strict=True)
-            yield ((reader.line_num, [" ".join(cell.split()) for cell in cells]) for cells in reader if cells)
+            yield ((reader.line_num, cells) for cells in reader if cells)
     except UnicodeDecodeError as error:
         raise PyrovaeError(f"data file {file.name} is not UTF-8 ({error.reason})", hint=UTF_8) from error
     except csv.Error as error:
@@ -195,7 +210,7 @@ def _delimiter(first: str, named: Delimiter | None) -> str:
 
 
 def _header(name: str, lines: Lines) -> list[str]:
-    header = next(lines, (0, []))[1]
+    header = [_one_line(cell) for cell in next(lines, (0, []))[1]]
     if not header:
         raise PyrovaeError(f"data file {name} is empty", hint="the first line names the columns")
     if all(_number(cell) is not None for cell in header):
@@ -236,13 +251,21 @@ def _check_width(name: str, line: int, cells: list[str], header: list[str]) -> N
 
 def _number(cell: str) -> float | None:
     """Returns a finite number, NaN where it is missing, or None where the cell says something else."""
-    if cell.lower() in MISSING:
-        return math.nan
     try:
         value = float(cell)
     except ValueError:
-        return None
-    return value if math.isfinite(value) and "_" not in cell else None  # Python reads 1_000 as a number
+        return math.nan if _is_missing(cell) else None
+    if math.isfinite(value) and "_" not in cell:  # Python reads 1_000 as a number
+        return value
+    return math.nan if math.isnan(value) else None
+
+
+def _is_missing(cell: str) -> bool:
+    return cell.strip().lower() in MISSING
+
+
+def _one_line(cell: str) -> str:
+    return " ".join(cell.split())
 
 
 def _check_row(name: str, line: int, row: Sequence[float]) -> None:
@@ -251,15 +274,16 @@ def _check_row(name: str, line: int, row: Sequence[float]) -> None:
 
 
 def _label(name: str, line: int, column: str, cell: str) -> str:
-    if cell.lower() in MISSING:
+    if _is_missing(cell):
         message = f"data file {name}: line {line} has no label in column '{column}'"
         raise PyrovaeError(message, hint="label it, or drop the row")
-    return cell
+    return _one_line(cell)
 
 
 def _not_numbers(name: str, bad: dict[str, tuple[int, str]], numeric: list[str]) -> PyrovaeError:
     cells = (
-        f"column '{column}' is not numeric: line {line} says '{cell[:40]}'" for column, (line, cell) in bad.items()
+        f"column '{column}' is not numeric: line {line} says '{_one_line(cell)[:40]}'"
+        for column, (line, cell) in bad.items()
     )
     left = ", ".join(f'"{column}"' for column in numeric)
     rest = f"data.columns = [{left}] leaves it out, " if numeric else ""

@@ -40,10 +40,10 @@ class Coupling(nn.Module):
     def _move(
         self, value: Tensor, context: Tensor | None, bijection: Callable[..., tuple[Tensor, Tensor]]
     ) -> tuple[Tensor, Tensor]:
-        kept, moved = value[..., self.order].tensor_split([self.kept], -1)
+        kept, moved = value.index_select(-1, self.order).tensor_split([self.kept], -1)
         moved, log_slope = bijection(moved, self.network(with_context(kept, context)))
         kept = kept.expand(*moved.shape[:-1], -1)
-        return torch.cat([kept, moved], -1)[..., self.undo], log_slope.sum(-1)
+        return torch.cat([kept, moved], -1).index_select(-1, self.undo), log_slope.sum(-1)
 
 
 def with_context(value: Tensor, context: Tensor | None) -> Tensor:

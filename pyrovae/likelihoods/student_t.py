@@ -8,9 +8,9 @@ from torch import Tensor, nn
 
 from pyrovae import continuous
 from pyrovae.distributions import bounded_scale, unbounded_scale
+from pyrovae.errors import PyrovaeError
 from pyrovae.likelihoods.location_scale import LocationScale, Noise
 from pyrovae.networks import Network
-from pyrovae.errors import PyrovaeError
 from pyrovae.ranges import Range
 
 DF = Range(1.01, 1e4)

@@ -15,7 +15,7 @@ def resnet(
     classes: int = 0,
     *,
     channels: Sequence[int] = (32, 64),
-    blocks: Natural = 2,
+    blocks: Natural = 1,
     hidden: int = 256,
 ) -> nn.Module:
     """Residual blocks without normalisation, for pictures of any size (He, Zhang, Ren and Sun, 2016).

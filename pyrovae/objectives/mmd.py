@@ -118,7 +118,7 @@ def width(prior: TorchDistribution) -> Tensor:
 def squared_mmd(z: Tensor, other: Tensor, width: Tensor | float) -> Tensor:
     r"""Returns each datum's share of the U-statistic of MMD², whose mean over the data is unbiased.
 
-    .. math:: \frac{1}{n - 1} \sum_{j \ne i} k(z_i, z_j) + k(z'_i, z'_j) - k(z_i, z'_j) - k(z'_i, z_j)
+    .. math:: \frac{1}{n - 1} \sum_{j \ne i} k(z_i, z_j) + k(z'_i, z'_j) - 2\, k(z_i, z'_j)
 
     No pair of one datum is compared, so z_i and z'_i may depend on each other, as they do on its label.
 
@@ -130,8 +130,7 @@ def squared_mmd(z: Tensor, other: Tensor, width: Tensor | float) -> Tensor:
     Returns:
         Shape ``(..., n)``.
     """
-    across = kernel(z, other, width)
-    pairs = kernel(z, z, width) + kernel(other, other, width) - across - across.mT
+    pairs = kernel(z, z, width) + kernel(other, other, width) - 2 * kernel(z, other, width)
     different = 1 - torch.eye(z.shape[-2], dtype=z.dtype, device=z.device)
     return (pairs * different).sum(-1) / (z.shape[-2] - 1)
 
