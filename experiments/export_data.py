@@ -1,7 +1,7 @@
 """Writes real data as people bring them, to try `csv` and `folder` on: no download, both come with scikit-learn.
 
-    python experiments/export_data.py cancer.csv     # 569 tumours, 30 measurements and a diagnosis (Wolberg, 1995)
-    python experiments/export_data.py digits/        # 1,797 pictures of handwritten digits, a sub-folder each class
+python experiments/export_data.py cancer.csv     # 569 tumours, 30 measurements and a diagnosis (Wolberg, 1995)
+python experiments/export_data.py digits/        # 1,797 pictures of handwritten digits, a sub-folder each class
 """
 
 import csv

@@ -23,7 +23,9 @@ seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces 
 noise = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 label = click.option("--class", "label", help="Only this class, by name or number.")
 output = click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png, .npy or .csv file.")
-rows = click.option("--data", "rows", type=click.Path(path_type=Path), help="Your file; by default the run's test data.")
+rows = click.option(
+    "--data", "rows", type=click.Path(path_type=Path), help="Your file; by default the run's test data."
+)
 
 
 class Group(click.Group):
@@ -242,7 +244,9 @@ def traverse(
 @click.argument("run")
 @click.argument("a")
 @click.argument("b")
-@click.option("--steps", type=click.IntRange(min=2), default=9, show_default=True, help="Data on the way, ends included.")
+@click.option(
+    "--steps", type=click.IntRange(min=2), default=9, show_default=True, help="Data on the way, ends included."
+)
 @label
 @output
 @runs_dir

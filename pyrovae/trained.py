@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from matplotlib.figure import Figure
 from torch import Tensor
 
 from pyrovae import figures, gallery, runs
@@ -49,6 +48,12 @@ class Trained:
         """What its data were standardised by."""
         units = self.description.get("units")
         return None if units is None else Units.from_dict(units)
+
+    @property
+    def standardised(self) -> bool:
+        """Whether densities are of other units than the user's."""
+        units = self.units
+        return units is not None and bool((units.scale != 1).any())
 
     def rows(self, data: Path | None = None, data_dir: Path | None = None, label: str | None = None) -> Rows:
         """Returns the rows of a file, of the run's test data by default, with the labels that the VAE reads.
@@ -103,8 +108,7 @@ def score(
     x, y = run.rows(data, data_dir)
     with seeded(seed):
         evidence = log_marginal(run.vae, x, y, particles=particles, progress=True)
-    standardised = "" if run.units is None else ", x standardised"
-    names = ["row", evidence.name + standardised, "mc_error", "khat"]
+    names = ["row", evidence.name + (", x standardised" if run.standardised else ""), "mc_error", "khat"]
     columns = (evidence.log_prob.tolist(), evidence.mc_error.tolist(), evidence.khat.tolist())
     write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
     return evidence
@@ -147,7 +151,7 @@ def traverse(
     z = torch.cat([run.vae.embed(x[row : row + 1], None if y is None else y[row : row + 1]), z])
     points, dimensions, moved = gallery.traversal_points(z)
     decoded = gallery.decode(run.vae, points, None if y is None else y[row])
-    labels = {"dimensions": dimensions, "values": moved, "span": run.span}
+    labels: dict[str, Any] = {"dimensions": dimensions, "values": moved, "span": run.span}
     return save(run, output, decoded, lambda: figures.traversals(decoded, **labels))
 
 

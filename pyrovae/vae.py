@@ -47,9 +47,7 @@ class VAE(PyroModule):
     likelihood: Any
     posterior: Any
 
-    def __init__(
-        self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module, *, missing: bool = False
-    ) -> None:
+    def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module, *, missing: bool = False) -> None:
         super().__init__()
         self.missing = missing
         self.prior = prior

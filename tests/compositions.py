@@ -23,7 +23,9 @@ LABELS = {"unlabelled": (False, False), "pools": (True, False), "conditional": (
 # Options without a default, and sizes that keep a law quick.
 SMALL: dict[str, dict[str, Any]] = {
     "vamp": {"pseudo_inputs": 6},
-    "product": {"parts": [{"name": "gaussian-mixture", "latent_dim": 1, "labels": False}, {"name": "laplace", "latent_dim": 1}]},
+    "product": {
+        "parts": [{"name": "gaussian-mixture", "latent_dim": 1, "labels": False}, {"name": "laplace", "latent_dim": 1}]
+    },
     "mlp": {"hidden": [8], "activation": "tanh"},
     "gated-mlp": {"hidden": [8]},
     "conv": {"channels": [4], "hidden": 8},

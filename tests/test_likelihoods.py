@@ -153,6 +153,16 @@ def test_particles_and_data_broadcast(name: str, options: dict[str, Any]) -> Non
 
 
 @EVERY
+def test_every_number_of_the_decoder_is_read(name: str, options: dict[str, Any]) -> None:
+    """Mutation: a scale per pixel that leaves out what the decoder says."""
+    likelihood = made(name, **options)
+    numbers = likelihood.decoder(codes(5)).detach().requires_grad_()
+    p = likelihood.elements(numbers)
+    (gradient,) = torch.autograd.grad(p.log_prob(p.sample()).sum(), numbers)
+    assert gradient.ne(0).all()
+
+
+@EVERY
 def test_elements_can_be_masked(name: str, options: dict[str, Any]) -> None:
     p = made(name, **options)(codes(4, 5))
     x = p.sample()

@@ -99,7 +99,7 @@ def all_of(prior: Any) -> list[TorchDistribution]:
 
 def quadrature(p: TorchDistribution, value: Callable[[Tensor], Tensor] | None = None) -> Tensor:
     """Integrates p(z), or p(z) value(z), over 1 or 2 dimensions, on a grid that is fine near 0 and reaches to 1500."""
-    u = torch.linspace(-8, 8, 3201 if p.event_shape == (1,) else 1001, dtype=DOUBLE)
+    u = torch.linspace(-8, 8, 3201 if p.event_shape == (1,) else 401, dtype=DOUBLE)
     line, weight = u.sinh(), u.cosh() * (u[1] - u[0])
     z = line[:, None] if p.event_shape == (1,) else torch.cartesian_prod(line, line)
     weights = weight if p.event_shape == (1,) else torch.cartesian_prod(weight, weight).prod(-1)
@@ -110,7 +110,7 @@ def quadrature(p: TorchDistribution, value: Callable[[Tensor], Tensor] | None = 
 @each_prior
 @pytest.mark.parametrize("dim", [1, 2])
 def test_a_proper_prior_integrates_to_one(name: str, dim: int) -> None:
-    assert all((quadrature(p) - 1).abs() < 5e-4 for p in all_of(made(name, dim)))
+    assert all((quadrature(p) - 1).abs() < 2e-3 for p in all_of(made(name, dim)))
 
 
 def moments(z: Tensor) -> Tensor:
@@ -126,17 +126,24 @@ def misses(p: TorchDistribution) -> float:
 
 @each_prior
 def test_samples_follow_the_density(name: str) -> None:
-    """Mutation: see below; and `choose` one component for all draws."""
+    """Mutation: every draw from the first component, or the two below."""
     assert all(misses(p) < 4.5 for p in all_of(made(name)))
 
 
+def drawn(p: Any) -> Tensor:
+    draws: Tensor = p.sample()
+    return draws
+
+
 def test_draws_with_another_correlation_would_fail_that_law(monkeypatch: pytest.MonkeyPatch) -> None:
-    p = made("full-covariance")()
-    wrong = p.components.expand(p.components.batch_shape)
-    wrong._unbroadcasted_scale_tril = (
-        wrong.scale_tril.tril(-1).neg() + wrong.scale_tril.diagonal(0, -2, -1).diag_embed()
-    )
-    monkeypatch.setattr(CorrelatedNormalMixture, "_draw", lambda self, index: pick(wrong, index).sample())
+    prior = made("full-covariance")
+    prior.below.fill_(2.0)
+    p = prior()
+    assert misses(p) < 4.5
+    factor = p.components.scale_tril
+    other = factor.diagonal(dim1=-2, dim2=-1).diag_embed() - factor.tril(-1)
+    wrong: Any = MultivariateNormal(p.components.loc, scale_tril=other)
+    monkeypatch.setattr(CorrelatedNormalMixture, "_draw", lambda self, index: drawn(pick(wrong, index)))
     assert misses(p) > 10
 
 
@@ -202,7 +209,7 @@ def drift(prior: MixturePrior) -> float:
         optimizer.zero_grad()
         (-prior(y).log_prob(z)).sum().backward()
         optimizer.step()
-    return float((prior.labels().probs - before).abs().max())
+    return float((prior.labels().probs.detach() - before).abs().max())
 
 
 @pytest.mark.parametrize("name", ["mixture", "full-covariance-pools"])
@@ -267,7 +274,9 @@ def test_a_picked_component_is_that_component() -> None:
     kinds = families()
     assert {type(getattr(p, "base_dist", p)) for p in kinds} == set(PARAMETERS)
     for p in kinds:
-        torch.testing.assert_close(pick(p, index).log_prob(z), p.log_prob(z)[index])
+        chosen = pick(p, index)
+        assert chosen is not None
+        torch.testing.assert_close(chosen.log_prob(z), p.log_prob(z)[index])
 
 
 def test_components_that_cannot_be_picked_are_drawn_all_the_same() -> None:

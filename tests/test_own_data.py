@@ -76,7 +76,7 @@ def test_support_is_read_from_the_values_or_named(case: str) -> None:
     x, options, (dtype, max_level, support, levels, largest) = NAMED[case]
     data = make_dataset("toy", x, validation=2, test=2, **options)
     assert (data.train.x.dtype, data.max_level, data.support, data.levels) == (dtype, max_level, support, levels)
-    read = torch.cat([data.held_out(split)[0] for split in ("train", "validation", "test")])  # type: ignore[arg-type]
+    read = torch.cat([data.held_out(split)[0] for split in ("train", "validation", "test")])
     assert read.dtype == torch.float32
     assert largest is None or read.max() == np.float32(largest)
 
@@ -160,7 +160,7 @@ def test_what_is_missing_is_not_drawn(binarize: Any) -> None:
     whole = make_dataset("toy", x.nan_to_num(0.5), binarize=binarize)
     data = make_dataset("toy", x, missing=True, binarize=binarize)
     for split in ("train", "validation", "test"):
-        drawn, full = data.held_out(split)[0], whole.held_out(split)[0]  # type: ignore[arg-type]
+        drawn, full = data.held_out(split)[0], whole.held_out(split)[0]
         seen = ~drawn.isnan()
         assert 0 < seen.sum() < seen.numel()
         assert torch.equal(drawn[seen], full[seen])
@@ -298,13 +298,25 @@ def test_a_mapped_file_reads_as_one_in_memory(tmp_path: Path, case: str) -> None
             batches.append(data.batch(index)[0])
         torch.testing.assert_close(*batches, equal_nan=True, rtol=0, atol=0)
     for split in ("train", "validation", "test"):
-        ours = (data.held_out(split)[0] for data in (held, mapped))  # type: ignore[arg-type]
+        ours = (data.held_out(split)[0] for data in (held, mapped))
         torch.testing.assert_close(*ours, equal_nan=True, rtol=0, atol=0)
     if held.train.x.dtype == mapped.train.x.dtype:
         assert mapped.hashes() == held.hashes()
         without = [[line for line in data.summary().splitlines() if "support" not in line] for data in (held, mapped)]
         assert without[0] == without[1]
     assert "memory-mapped" in mapped.summary()
+
+
+def test_looking_piece_by_piece_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = npy(tmp_path, real().float())
+    before = [DATA["array"](path=path, memory_map=mapped) for mapped in (False, True)]
+    expected = [data.summary() for data in before]
+    for module in ("checks", "split"):
+        monkeypatch.setattr(f"pyrovae.data.{module}.PIECE", 10)
+    assert [DATA["array"](path=path, memory_map=mapped).summary() for mapped in (False, True)] == expected
+    x = real()
+    x[37, 2] = torch.inf
+    assert "sample 37 has 1 non-finite" in str(refusal(lambda: make_dataset("toy", x)))
 
 
 def test_a_mapped_split_stays_where_it_is(tmp_path: Path) -> None:
@@ -671,7 +683,7 @@ def like(data: Dataset) -> dict[str, Any]:
         "missing": data.missing,
         "seed": data.seed,
     }
-    return json.loads(json.dumps(described))  # type: ignore[no-any-return]
+    return json.loads(json.dumps(described))
 
 
 @pytest.mark.parametrize("case", [case for case in NAMED if "drawn" not in case])

@@ -1,7 +1,6 @@
 """Laws of priors, posteriors and likelihoods, alone and composed; a row added to a table is covered without an edit."""
 
 import copy
-import inspect
 from typing import Any
 
 import pyro
@@ -17,7 +16,6 @@ from compositions import (
     build,
     cover,
     data,
-    keep,
     network,
     objective_of,
     pairwise,
@@ -33,7 +31,7 @@ from pyrovae.distributions import bounded_scale, unbounded_scale
 from pyrovae.errors import PyrovaeError
 from pyrovae.networks import MLP
 from pyrovae.priors.vamp import SQUEEZE
-from pyrovae.vae import is_point, is_proper
+from pyrovae.vae import is_proper
 
 OPTIONS: dict[str, list[dict[str, Any]]] = {  # options worth every law; other rows take their defaults
     "gaussian": [{"noise": "fixed"}, {"noise": "shared"}, {"noise": "pixel"}],

@@ -2,7 +2,6 @@
 
 import torch
 from torch import Tensor
-from torch.nn.functional import one_hot
 
 
 def append_label(value: Tensor, y: Tensor | None, classes: int, *, event_dim: int) -> Tensor:
@@ -26,5 +25,7 @@ def append_label(value: Tensor, y: Tensor | None, classes: int, *, event_dim: in
     if y is None:
         raise ValueError("this network reads labels 'y', which were not given")
     batch, spatial = value.shape[: value.dim() - event_dim], value.shape[value.dim() - event_dim + 1 :]
-    planes = one_hot(y, classes).to(value.dtype)[(...,) + (None,) * len(spatial)]
+    # Rows of a unit matrix: `one_hot` looks at the labels' values, which a graph traced once cannot do.
+    one_hot = torch.eye(classes, dtype=value.dtype, device=value.device)[y]
+    planes = one_hot[(...,) + (None,) * len(spatial)]
     return torch.cat([value, planes.expand(*batch, classes, *spatial)], dim=-event_dim)

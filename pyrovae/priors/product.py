@@ -67,7 +67,7 @@ class Concatenation(TorchDistribution):
 
 
 class Product(nn.Module):
-    """Product of independent priors over consecutive dimensions of z, of which one may read labels.
+    """Product of independent priors over parts of z, of which one may read labels (Siddharth et al., 2017).
 
     In an experiment file a part is a table: ``{name = "gaussian-mixture", latent_dim = 2, components = 5}``.
 
