@@ -243,7 +243,7 @@ def attributes(vae: VAE, y: Tensor | None, seed: int) -> dict[str, Any]:
 
 
 def save_datatree(tree: xr.DataTree, path: Path | str) -> Path:
-    """Writes a tree as NetCDF, compressed, with checksums, whole or not at all.
+    """Writes a tree as NetCDF, with checksums, whole or not at all.
 
     Example:
         >>> from tempfile import TemporaryDirectory
@@ -259,9 +259,13 @@ def save_datatree(tree: xr.DataTree, path: Path | str) -> Path:
 
 
 def encoding(dataset: xr.Dataset) -> dict[Any, dict[str, Any]]:
-    """Compresses numbers and gives them checksums, which HDF5 has for arrays of numbers only."""
-    options = {"zlib": True, "complevel": 1, "fletcher32": True}
-    return {name: options for name, value in dataset.data_vars.items() if value.dtype.kind in "if" and value.ndim}
+    """Gives numbers checksums, and compresses whole ones: drawn floats would hardly shrink. Text can have neither."""
+    compressed = {"zlib": True, "complevel": 1}
+    return {
+        name: {"fletcher32": True} | (compressed if value.dtype.kind == "i" else {})
+        for name, value in dataset.data_vars.items()
+        if value.dtype.kind in "if"
+    }
 
 
 def load_datatree(path: Path | str) -> xr.DataTree:

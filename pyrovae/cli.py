@@ -298,7 +298,7 @@ def compare(*, names: tuple[str, ...], runs_dir: Path) -> None:
 @main.command("list")
 @click.argument("table", required=False)
 def list_rows(*, table: str | None) -> None:
-    """Print what can be composed: priors, posteriors, likelihoods, networks, objectives, schedules, data or experiments."""
+    """Print what can be composed: all of it, or one TABLE, such as priors, networks, data or experiments."""
     from pyrovae import listing
 
     click.echo(listing.listing(table, experiments()))

@@ -157,7 +157,7 @@ def build(
     seed: int = 0,
     **options: Any,
 ) -> VAE:
-    """Composes a VAE from names as an experiment does; options go to the prior, posterior or likelihood that has them."""
+    """Composes a VAE from names as an experiment does; options go to the parts that have them."""
     torch.manual_seed(seed)
     pools, conditional = LABELS[labels]
     support = support_of(likelihood)

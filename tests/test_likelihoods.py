@@ -285,6 +285,13 @@ def test_a_difference_of_sigmoids_would_be_zero() -> None:
     assert DiscretizedLogistic(loc, scale, 256).log_prob(torch.tensor(50.0)).item() == pytest.approx(exact, rel=1e-6)
 
 
+def test_a_wide_logistic_keeps_its_digits() -> None:
+    """An inner level has s^-1 / 4 of the mass; mutation: log(1 - exp(-1 / s)), wrong by a tenth of a nat."""
+    loc, scale = torch.tensor(128.0), torch.tensor(2e6)
+    log_p = DiscretizedLogistic(loc, scale, 256).log_prob(torch.tensor(100.0)).item()
+    assert log_p == pytest.approx(-math.log(8e6), abs=1e-5)
+
+
 # Oracles
 
 LINE = torch.linspace(-4, 4, 9, dtype=DOUBLE)

@@ -250,7 +250,9 @@ def test_trained_noise_is_the_discarded_variance(trained: tuple[VAE, Tensor]) ->
 
 
 SMALL: dict[type[nn.Module], dict[str, Any]] = {GaussianMixture: {"components": 3}, Vamp: {"pseudo_inputs": 4}}
-UNLABELLED = [(prior, SMALL.get(prior, {})) for prior in PRIORS.values()]
+# With one latent dimension: a coupling flow needs two, and nothing can be drawn from an improper prior.
+ONE_DIM = [prior for name, prior in PRIORS.items() if name not in ("flow", "product", "flat")]
+UNLABELLED = [(prior, SMALL.get(prior, {})) for prior in ONE_DIM]
 LABELLED = [(GaussianMixture, {"classes": 3}), (Vamp, {"classes": 3, "labels": True, "pseudo_inputs": 6})]
 Y = torch.tensor([0, 1, 2, 0, 1, 2])
 
