@@ -29,8 +29,10 @@ from pyrovae.gallery import draw
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
 from pyrovae.schema import construct, factory_of, row
+from pyrovae.seeding import seeded
 from pyrovae.training import History, fit
 from pyrovae.training.engines import ENGINES
+from pyrovae.training.fit import check_leftover
 from pyrovae.vae import VAE, filled
 
 EXAMPLES = 20_000  # training data handed to priors that start from data
@@ -84,6 +86,8 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
     }
     encoder, decoder = (make_network(experiment, section) for section in ("encoder", "decoder"))
     networks = {"likelihood": decoder, "posterior": log_counts(encoder) if context["support"] == "count" else encoder}
+    with seeded(0):  # a decoder may be asked for several numbers an element, which would look like a picture to it
+        decoder((context["latent_dim"],), context["event_shape"])
     parts = {
         part: construct(
             factory_of(part, experiment.sections[part]), experiment.chosen(part), context | {"network": network}
@@ -131,6 +135,7 @@ def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
     vae, objective = make_vae(experiment, description, dataset), make_objective(experiment, len(dataset.train))
     check_combination(vae, dataset, objective)
     check_sizes(experiment, dataset)
+    check_leftover(objective, len(dataset.train), experiment.sections["train"]["batch_size"])
     check_engine(experiment, vae, objective)
     prior = experiment.sections["prior"]
     decided = {"labels": vae.pools} if "labels" in prior else {}

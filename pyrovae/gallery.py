@@ -18,13 +18,21 @@ from pyrovae.vae import VAE, is_proper
 SHOWN = 64  # samples of the prior
 PAIRS = 20  # reconstructions
 MAPPED = 2000  # codes in the latent map
+SIDE = 20  # codes along each axis of the manifold
 STEPS = 9  # of a traversal or an interpolation
 ANCHORS, FRAMES = 6, 60  # of the walk
 RANGE = (0.0, 1.0)  # black and white of data that are not real-valued
 
 
 @torch.no_grad()
-def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folder: Path, seed: int = 0) -> list[Path]:
+def draw(
+    vae: VAE,
+    dataset: Dataset,
+    records: Sequence[Mapping[str, Any]],
+    folder: Path,
+    seed: int = 0,
+    best: int | None = None,
+) -> list[Path]:
     """Draws training curves, reconstructions, samples, pools, map, manifold, traversals, interpolations and a walk.
 
     Args:
@@ -33,6 +41,7 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
         records: One row per epoch, as in ``metrics.jsonl``.
         folder: Where the pictures are written.
         seed: Of the samples.
+        best: The epoch whose weights the VAE has; by default told from the records, see ``training_curves``.
 
     Returns:
         The paths of the pictures, PNGs and one GIF.
@@ -40,7 +49,7 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
     x, y = dataset.held_out("test")
     span = span_of(dataset)
     with seeded(seed):
-        drawn = list(tqdm(pictures(vae, dataset, x, y, records), desc="figures", unit="figure", disable=None))
+        drawn = list(tqdm(pictures(vae, dataset, x, y, records, best), desc="figures", unit="figure", disable=None))
         paths = [figures.save(figure, folder / f"{name}.png") for name, figure in drawn]
         frames, label = walk(vae, x, y, seed)
         walked = figures.animate(decode(vae, frames, label), folder / "walk.gif", span=span)
@@ -48,12 +57,17 @@ def draw(vae: VAE, dataset: Dataset, records: Sequence[Mapping[str, Any]], folde
 
 
 def pictures(
-    vae: VAE, dataset: Dataset, x: Tensor, y: Tensor | None, records: Sequence[Mapping[str, Any]]
+    vae: VAE,
+    dataset: Dataset,
+    x: Tensor,
+    y: Tensor | None,
+    records: Sequence[Mapping[str, Any]],
+    best: int | None = None,
 ) -> Iterator[tuple[str, Figure]]:
     span = span_of(dataset)
     names = [dataset.classes[int(label)] for label in y[:PAIRS]] if y is not None and dataset.classes else None
     if records:
-        yield "training", figures.training_curves(records)
+        yield "training", figures.training_curves(records, best=best)
     pairs = vae.reconstruct(x[:PAIRS], label_of(vae, y, slice(PAIRS)))
     yield "reconstructions", figures.reconstructions(x[:PAIRS].nan_to_num(), pairs, labels=names, span=span)
     if is_proper(vae.prior):
@@ -65,9 +79,7 @@ def pictures(
     yield "latent_map", latent_map(vae, dataset, z, None if y is None else y[:MAPPED])
     start = label_of(vae, y, 0)
     if z.shape[1] == 2:
-        side = 20
-        plane = as_codes(figures.manifold_points(side), z)
-        yield "manifold", figures.manifold(decode(vae, plane, start), side, side, span=span)
+        yield "manifold", manifold(vae, dataset, as_codes(figures.manifold_points(SIDE), z), start)
     yield "traversals", traversals(vae, z, start, span)
     yield "interpolation", interpolation(vae, x, y, span)
 
@@ -111,6 +123,14 @@ def components(prior: Any, dim: int) -> tuple[Tensor | None, Tensor | None]:
         return parts.mean.reshape(-1, dim), parts.variance.sqrt().reshape(-1, dim)
     except NotImplementedError:
         return None, None
+
+
+def manifold(vae: VAE, dataset: Dataset, plane: Tensor, label: Tensor | None) -> Figure:
+    """Decodes a plane of codes; the variables of vectors are drawn in the user's units."""
+    decoded, units = decode(vae, plane, label), dataset.units
+    if units is None or len(dataset.event_shape) > 1:
+        return figures.manifold(decoded, SIDE, SIDE, span=span_of(dataset))
+    return figures.manifold(units.to_user(decoded), SIDE, SIDE, names=units.columns or None, scale=units.scale)
 
 
 def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:

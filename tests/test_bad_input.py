@@ -67,7 +67,7 @@ GREY = np.linspace(0, 1, 60 * 64, dtype="float32").reshape(60, 8, 8)
         ({"x": np.full((60, 4), "a")}, {}, "pixels are <U1, not numbers"),
         ({"images": real(60)}, {}, "has no array 'x' (it holds images)"),
         ({"x": GREY}, {"likelihood.name": "bernoulli"}, "scores binary data, data set mine.npz holds unit values"),
-        ({"x": GREY}, {"likelihood.name": "bernoulli"}, "data.binarize = 'dynamic' makes grey pixels binary"),
+        ({"x": GREY}, {"likelihood.name": "bernoulli"}, "data.binarize = 'dynamic' makes grey values binary"),
         ({"x": real(60)}, {"likelihood.name": "bernoulli"}, "holds real values"),
     ],
 )

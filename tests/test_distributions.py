@@ -68,13 +68,14 @@ def integral(distribution: TorchDistribution, power: int = 0, reach: float = 20.
     return (mass[:, None] * z**power).sum(0)
 
 
-def integrates_to_one(distribution: TorchDistribution) -> bool:
-    return bool((integral(distribution) - 1).abs().max() < 1e-3)
+def integrates_to_one(distribution: TorchDistribution, tolerance: float = 1e-3) -> bool:
+    return bool((integral(distribution) - 1).abs().max() < tolerance)
 
 
 @each_prior
 def test_every_prior_and_every_pool_integrates_to_one(make: Callable[[], nn.Module]) -> None:
-    assert all(integrates_to_one(p) for p in densities_of(made(make)))
+    # The trapezium rule sees the kink of a Laplace density coarsely; tests/test_more_parts.py sees it finely.
+    assert all(integrates_to_one(p, 5e-3) for p in densities_of(made(make)))
 
 
 @each_prior

@@ -15,6 +15,7 @@ from pyrovae import (
     VAE,
     AnalyticELBO,
     DiagonalNormal,
+    FullCovarianceMixture,
     Gaussian,
     GaussianMixture,
     StandardNormal,
@@ -249,7 +250,11 @@ def test_trained_noise_is_the_discarded_variance(trained: tuple[VAE, Tensor]) ->
     assert noise == pytest.approx(pca(x, 2)[2], rel=0.02)
 
 
-SMALL: dict[type[nn.Module], dict[str, Any]] = {GaussianMixture: {"components": 3}, Vamp: {"pseudo_inputs": 4}}
+SMALL: dict[type[nn.Module], dict[str, Any]] = {
+    GaussianMixture: {"components": 3},
+    FullCovarianceMixture: {"components": 3},
+    Vamp: {"pseudo_inputs": 4},
+}
 # With one latent dimension: a coupling flow needs two, and nothing can be drawn from an improper prior.
 ONE_DIM = [prior for name, prior in PRIORS.items() if name not in ("flow", "product", "flat")]
 UNLABELLED = [(prior, SMALL.get(prior, {})) for prior in ONE_DIM]

@@ -20,40 +20,47 @@ PANELS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "beta": ("Beta", "", ("beta",)),
     "learning_rate": ("Learning rate", "", ("learning_rate",)),
 }
+SCHEDULED = ("beta", "learning_rate")  # drawn if they change, stated if they do not
 FEW = 30  # epochs up to which every one gets a dot; a single epoch would be invisible without
 
 
 @rc_context(RC)
-def training_curves(records: Sequence[Mapping[str, float]], *, best_epoch: int | None = None) -> Figure:
-    """Draws loss, rate and distortion, beta and learning rate over epochs.
+def training_curves(records: Sequence[Mapping[str, float]], *, best: int | None = None) -> Figure:
+    """Draws loss, rate and distortion over epochs, beta and learning rate too if they change.
 
     Read: validation loss that rises while train loss falls is overfitting; a rate that stays at zero is posterior
     collapse.
 
     Args:
         records: One mapping per epoch with any of `epoch`, `train_loss`, `validation_loss`, `rate`, `distortion`,
-        `beta`,
-            `learning_rate`; what is missing or not finite is left out.
-        best_epoch: The epoch to mark; by default that of the lowest validation loss.
+            `beta`, `learning_rate`; what is missing or not finite is left out.
+        best: The epoch whose weights were kept; by default that of the lowest validation loss since beta has its last
+            value, which is all that the records tell of the end of a warm-up.
 
     Example:
         >>> figure = training_curves([{"epoch": 1, "train_loss": 9.0}, {"epoch": 2, "train_loss": 7.0}])
         >>> [axes.get_title(loc="left") for axes in figure.axes]
-        ['Loss', 'Rate and distortion', 'Beta', 'Learning rate']
+        ['Loss', 'Rate and distortion']
     """
     if not records:
         raise PyrovaeError("'records' is empty: nothing to draw", hint="train for at least one epoch")
-    epochs = _epochs(records)
-    figure = blank(11.5, 3.4)
-    panels = figure.subplot_mosaic([["loss", "terms", "beta"], ["loss", "terms", "learning_rate"]])
-    for panel, (title, unit, keys) in PANELS.items():
-        _draw(panels[panel], epochs, {key: _series(records, key) for key in keys})
-        panels[panel].set_title(title)
-        panels[panel].set_ylabel(unit if panels[panel].lines else "")
-    for panel in ("loss", "terms", "learning_rate"):
-        panels[panel].set_xlabel("epoch")
-    panels["beta"].tick_params(labelbottom=False)
-    _mark_best(panels["loss"], epochs, _series(records, "validation_loss"), best_epoch)
+    epochs, series = _epochs(records), {key: _series(records, key) for *_, keys in PANELS.values() for key in keys}
+    values = {key: np.unique(series[key][~np.isnan(series[key])]) for key in SCHEDULED}
+    moving = [key for key in SCHEDULED if len(values[key]) > 1]
+    figure = blank(11.5 if moving else 8.5, 3.4)
+    # two that move share a column, one alone has it whole
+    panels = figure.subplot_mosaic([["loss", "terms", *moving[:1]], ["loss", "terms", *moving[-1:]]])
+    for panel, axes in panels.items():
+        title, unit, keys = PANELS[panel]
+        _draw(axes, epochs, {key: series[key] for key in keys})
+        axes.set(title=title, ylabel=unit if axes.lines else "", xlabel="epoch")
+    if len(moving) == 2:
+        panels["beta"].tick_params(labelbottom=False)
+        panels["beta"].set_xlabel("")
+    still = [f"{_name(key)} {values[key][0]:g}" for key in SCHEDULED if len(values[key]) == 1]
+    figure.supxlabel(", ".join(still), fontsize=8)
+    eligible = _settled(series["beta"]) if best is None else epochs == best
+    _mark_kept(panels["loss"], epochs, series["validation_loss"], eligible)
     return figure
 
 
@@ -99,14 +106,19 @@ def _name(key: str) -> str:
     return key.removesuffix("_loss").replace("_", " ")
 
 
-def _mark_best(axes: Axes, epochs: Array, losses: Array, best_epoch: int | None) -> None:
-    """Rings the best validation loss and names it in the legend."""
-    at = np.flatnonzero((epochs == best_epoch) & ~np.isnan(losses))
-    if best_epoch is None and not np.isnan(losses).all():
-        at = np.array([np.nanargmin(losses)])
-    if at.size == 0:
+def _settled(beta: Array) -> Array:
+    """Returns which epochs have beta's last value, and so have all after them."""
+    changes = np.flatnonzero(np.diff(np.nan_to_num(beta)))
+    return np.arange(len(beta)) > (changes[-1] if changes.size else -1)
+
+
+def _mark_kept(axes: Axes, epochs: Array, losses: Array, eligible: Array) -> None:
+    """Rings the lowest validation loss among the eligible epochs and names it in the legend."""
+    among = np.where(eligible, losses, np.nan)
+    if np.isnan(among).all():
         return
-    epoch, loss = epochs[at[0]], losses[at[0]]
+    at = np.nanargmin(among)
+    epoch, loss = epochs[at], losses[at]
     ring: dict[str, Any] = {
         "marker": "o",
         "markersize": 8,
@@ -114,5 +126,5 @@ def _mark_best(axes: Axes, epochs: Array, losses: Array, best_epoch: int | None)
         "markeredgecolor": INK,
         "linestyle": "",
     }
-    axes.plot([epoch], [loss], label=f"best {loss:.5g} at {epoch:g}", **ring)
+    axes.plot([epoch], [loss], label=f"kept: {loss:.5g} at {epoch:g}", **ring)
     _legend(axes)

@@ -18,6 +18,7 @@ from scipy.stats import norm
 
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import Array, same_length, to_array, to_batch
+from pyrovae.figures.heat_maps import heat_maps
 from pyrovae.figures.images import Range, to_image, value_range
 from pyrovae.figures.layout import lay_out
 from pyrovae.figures.style import GREY, RC, blank
@@ -44,16 +45,27 @@ def manifold_points(side: int, *, reach: float = 0.95) -> Array:
 
 
 @rc_context(RC)
-def manifold(images: ArrayLike, rows: int, columns: int, *, span: Range | None = None) -> Figure:
-    """Draws a plane of the latent space, decoded, without gaps.
+def manifold(
+    images: ArrayLike,
+    rows: int,
+    columns: int,
+    *,
+    span: Range | None = None,
+    names: Sequence[str] | None = None,
+    scale: ArrayLike | None = None,
+) -> Figure:
+    """Draws a plane of the latent space, decoded: tiles without gaps or, of vectors, a map of each variable.
 
-    Read: smooth change from tile to tile is a smooth decoder; a class with much area has much prior mass.
+    Read: smooth change from tile to tile is a smooth decoder; a class with much area has much prior mass. Variables
+    whose maps look alike move together.
 
     Args:
         images: Decoded points, `(rows * columns, *event)`, top row first, as `manifold_points` orders them.
         rows: Tiles from top to bottom.
         columns: Tiles from left to right.
-        span: The values drawn black and white.
+        span: The values drawn black and white; a map has the range of its own variable.
+        names: Of the variables, if the event is a vector; by default x and a number.
+        scale: What counts as much for each variable: of more than 36, those that vary most in these units are drawn.
 
     Example:
         >>> manifold(np.zeros((6, 1, 8, 5)), 2, 3).axes[0].images[0].get_array().shape
@@ -61,6 +73,8 @@ def manifold(images: ArrayLike, rows: int, columns: int, *, span: Range | None =
     """
     batch = to_batch(images, "images")
     same_length(images=len(batch), tiles=rows * columns)
+    if batch.ndim < 3:
+        return heat_maps(batch.reshape(rows, columns, -1), names=names, scale=scale)
     span = span or value_range(batch)
     tiles = [to_image(event, span=span) for event in batch]
     page = np.concatenate([np.concatenate(tiles[row * columns :][:columns], axis=1) for row in range(rows)])

@@ -10,9 +10,10 @@ from numpy.typing import ArrayLike
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import same_length, to_array, to_batch
 from pyrovae.figures.images import Range, to_image
-from pyrovae.figures.layout import lay_out
+from pyrovae.figures.layout import even_columns, lay_out
 
 BREAK = 0.25  # extra space between groups of rows, in rows
+WIDE = 20  # samples of a class side by side
 
 
 def image_grid(
@@ -29,7 +30,7 @@ def image_grid(
 
     Args:
         images: Data, `(n, *event)`.
-        columns: Pictures per row; by default about as many inches wide as high.
+        columns: Pictures per row; by default about as many inches wide as high, with full rows if that can be.
         labels: One per datum, drawn above it, cut to its width.
         title: Say what they are: data, prior samples, ...
         span: The values drawn black and white; see `pyrovae.figures.images.value_range`.
@@ -43,7 +44,7 @@ def image_grid(
     if labels is not None:
         same_length(images=len(batch), labels=len(labels))
     height, width = to_image(batch[0]).shape[:2]
-    columns = columns or max(1, round(np.sqrt(len(batch) * height / width)))
+    columns = columns or even_columns(len(batch), np.sqrt(len(batch) * height / width))
     places = [divmod(index, columns) for index in range(len(batch))]
     return lay_out(batch, places, span=span, labels=None if labels is None else _words(labels), title=title)
 
@@ -64,7 +65,7 @@ def reconstructions(
         originals: Data x, `(n, *event)`.
         reconstructed: Their reconstructions, the same shape.
         labels: One per pair, drawn above the datum.
-        columns: Pairs side by side; by default ten, and fewer of wide events.
+        columns: Pairs side by side; by default about ten, and fewer of wide events.
         span: The values drawn black and white, the same for both.
 
     Example:
@@ -77,7 +78,7 @@ def reconstructions(
     if labels is not None:
         same_length(originals=len(above), labels=len(labels))
     height, width = to_image(above[0]).shape[:2]
-    columns = columns or int(np.clip(10 * height / width, 1, 10))
+    columns = columns or even_columns(len(above), np.clip(10 * height / width, 1, 10))
     band, column = np.divmod(np.arange(len(above)), columns)
     top = band * (2 + BREAK)
     places = np.concatenate([np.stack([top, column], 1), np.stack([top + 1, column], 1)])
@@ -86,14 +87,14 @@ def reconstructions(
     return lay_out(np.concatenate([above, below]), places, span=span, labels=words, rows=rows)
 
 
-def pools(images_by_class: Mapping[str, ArrayLike], *, columns: int = 20, span: Range | None = None) -> Figure:
-    """Draws every sample of every class, one row per class (more where a class has more than `columns` samples).
+def pools(images_by_class: Mapping[str, ArrayLike], *, columns: int | None = None, span: Range | None = None) -> Figure:
+    """Draws every sample of every class, one row per class, more where a class has many samples.
 
     Read: a row should look like one class and its pictures should differ; equal pictures mean a collapsed pool.
 
     Args:
         images_by_class: From the name of a class to its data, `(n_class, *event)`; an empty pool keeps its row.
-        columns: Pictures per row.
+        columns: Pictures per row; by default about twenty, with full rows if that can be.
         span: The values drawn black and white, the same for all classes.
 
     Example:
@@ -107,8 +108,9 @@ def pools(images_by_class: Mapping[str, ArrayLike], *, columns: int = 20, span: 
         raise PyrovaeError("'images_by_class' should hold data of one event shape, and at least one datum")
     places, rows, top = [], {}, 0.0
     for name, images in arrays.items():
-        lines = max(1, -(-len(images) // columns))
-        places += [(top + index // columns, index % columns) for index in range(len(images))]
+        wide = columns or even_columns(max(1, len(images)), WIDE)
+        lines = max(1, -(-len(images) // wide))
+        places += [(top + index // wide, index % wide) for index in range(len(images))]
         rows[top + (lines - 1) / 2] = name
         top += lines + BREAK
     return lay_out(np.concatenate(filled), places, span=span, rows=rows)

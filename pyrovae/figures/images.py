@@ -10,7 +10,8 @@ A datum of any event shape becomes one picture, so that every figure works for e
 | `(C, H, W)`, other C | the C channels side by side, grey |
 
 Brightness is comparable within a figure and between figures of unit data: the range of values shown is [0, 1] ([0,
-255] for bytes), widened only as far as the data demand, and one for all pictures of a figure.
+255] for bytes), widened only as far as the data demand, and one for all pictures of a figure. Counts and other data
+with long tails would be black but for a few pixels: values far beyond nearly all others are clipped.
 """
 
 import numpy as np
@@ -20,21 +21,34 @@ from pyrovae.figures.arrays import Array, to_array
 
 Range = tuple[float, float]
 
+UNIT: Range = (0.0, 1.0)
+RARE, FAR = 0.005, 2.0  # so few of the values that are not zero, if so many times as far as the others, are clipped
 STRIP = (128, 384)  # pixels of a bar strip, height and greatest width
 PAPER, BAR, ZERO = 0.93, 0.25, 0.6  # grey levels of a bar strip
 
 
 def value_range(images: ArrayLike) -> Range:
-    """Returns the values drawn black and white: [0, 1], or [0, 255] for bytes, widened to hold all finite values.
+    """Returns the values drawn black and white: [0, 1], or [0, 255] for bytes, widened to hold nearly all values.
 
     Example:
         >>> value_range([0.2, 0.4]), value_range([-2.0, 3.0]), value_range(np.array([7], dtype=np.uint8))
         ((0.0, 1.0), (-2.0, 3.0), (0.0, 255.0))
+        >>> value_range([0] * 5000 + [1, 2, 3] * 100 + [900])
+        (0.0, 3.0)
     """
     array = to_array(images)
-    finite = array[np.isfinite(array)]
+    values = array[np.isfinite(array)].astype(float)
     top = 255.0 if array.dtype == np.uint8 else 1.0
-    return float(np.min(finite, initial=0.0)), float(np.max(finite, initial=top))
+    return 0.0 - _reach(-values, 0.0), _reach(values, top)
+
+
+def _reach(values: Array, least: float) -> float:
+    """Returns the greatest value, or that of nearly all values where the few others are far beyond."""
+    greatest = float(np.max(values, initial=least))
+    # of those on this side of zero: many data are mostly zero
+    beyond = values[values > 0]
+    usual = max(least, float(np.quantile(beyond, 1 - RARE, method="lower"))) if beyond.size else least
+    return usual if greatest > FAR * usual > 0 else greatest
 
 
 def to_image(event: ArrayLike, *, span: Range | None = None) -> Array:

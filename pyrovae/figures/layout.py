@@ -6,6 +6,7 @@ pictures does not.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import ceil, log
 
 import numpy as np
 from matplotlib import rc_context
@@ -14,12 +15,26 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from pyrovae.figures.arrays import Array
-from pyrovae.figures.images import Range, to_image, value_range
+from pyrovae.figures.images import UNIT, Range, to_image, value_range
 from pyrovae.figures.style import GREY, RC, blank
 
 GAP = 0.08  # between cells of unit area
 INCHES = (0.45, 2.0)  # side of the smallest and the largest cell
 LABEL_POINTS = 7
+OFF = 1.5  # factor by which a page may be wider or narrower than wanted if that fills its last row
+
+
+def even_columns(count: int, ideal: float) -> int:
+    """Returns a number of columns near `ideal` that leaves no row, or only the last one, with a few cells.
+
+    Example:
+        >>> even_columns(64, 9.5), even_columns(20, 20), even_columns(61, 7.8)
+        (8, 20, 8)
+    """
+    divisors = [columns for columns in range(1, count + 1) if count % columns == 0]
+    # rounded, so that of two that are equally near the larger wins: screens are wide
+    off, nearest = min((round(abs(log(columns / ideal)), 9), -columns) for columns in divisors)
+    return -nearest if off <= log(OFF) else ceil(count / ceil(count / ideal))
 
 
 @dataclass(frozen=True)
@@ -57,7 +72,8 @@ def lay_out(
     Args:
         images: Data, `(n, *event)`.
         places: Row and column of each datum, `(n, 2)`; fractions leave a gap.
-        span: The values shown as black and white; by default those of `value_range(images)`.
+        span: The values shown as black and white; by default those of `value_range(images)`. Any but [0, 1] are
+            written below the page.
         labels: A few characters above each datum; a row whose labels are all empty gets no room for them.
         rows: Names at the left, by row.
         columns: Names at the bottom, by column.
@@ -73,14 +89,23 @@ def lay_out(
     figure = blank(width * inches + margins[0], height * inches + margins[1])
     axes = figure.add_subplot()
     for picture, word, (row, column) in zip(pictures, words, places, strict=True):
-        _put(axes, picture, _shorten(word, cells.width * inches), cells.top(row), cells.left(column), cells)
+        _put(axes, picture, shorten(word, cells.width * inches), cells.top(row), cells.left(column), cells)
     axes.set(xlim=(0, width), ylim=(height, 0), title=title)
     axes.set_yticks([cells.top(row) + cells.height / 2 for row in rows], list(rows.values()))
     axes.set_xticks([cells.left(column) + cells.width / 2 for column in columns], list(columns.values()))
     # a wide page will be shrunk to a screen, and its names with it
     axes.tick_params(length=0, labelsize=max(8, width * inches))
     axes.spines[:].set_visible(False)
+    if span != UNIT:
+        axes.set_xlabel(_legend(images, span), loc="right", fontsize=LABEL_POINTS)
     return figure
+
+
+def _legend(images: Array, span: Range) -> str:
+    """Says which values are black and white, or low and high in a strip of bars."""
+    dark, bright = ("black", "white") if images.ndim > 2 else ("bottom", "top")
+    less, more = " or less" * bool((images < span[0]).any()), " or more" * bool((images > span[1]).any())
+    return f"{dark}: {span[0]:.4g}{less}, {bright}: {span[1]:.4g}{more}"
 
 
 def _cells(picture: Array, places: Array, words: Sequence[str]) -> tuple[Cells, float]:
@@ -100,7 +125,7 @@ def _put(axes: Axes, picture: Array, word: str, top: float, left: float, cells: 
         axes.text(left + cells.width / 2, top - 0.02, word, ha="center", va="bottom", fontsize=LABEL_POINTS)
 
 
-def _shorten(text: str, inches: float) -> str:
+def shorten(text: str, inches: float) -> str:
     """Cuts a label to the width of its cell, at about half an em a letter."""
     room = max(2, int(inches * 72 / (0.55 * LABEL_POINTS)))
     return text if len(text) <= room else text[: room - 1] + "…"

@@ -20,6 +20,7 @@ FAINT = "#b8b8b8"
 
 # A pixel that is not a number must not pass for black or white.
 GREY = matplotlib.colormaps["gray"].with_extremes(bad="#ffa90e")
+HEAT = matplotlib.colormaps["viridis"].with_extremes(bad=FAINT)
 
 RC: dict[str, Any] = {
     "font.family": "DejaVu Sans",

@@ -77,6 +77,7 @@ def fit(
     size = len(dataset.train)
     if size < batch_size:
         raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
+    check_leftover(objective, size, batch_size)
     total = epochs * math.ceil(size / batch_size)
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
     if getattr(objective, "warmup", 0) > total:
@@ -146,6 +147,16 @@ def check_numbers(*, ema: float | None, **numbers: float | None) -> None:
             raise PyrovaeError(f"train.{name} = {value:g}", hint="give a number above 0", exit_code=2)
     if ema is not None and not 0 <= ema < 1:
         raise PyrovaeError(f"train.ema = {ema:g}", hint="give a decay, 0 or more and below 1", exit_code=2)
+
+
+def check_leftover(objective: AnyObjective, size: int, batch_size: int) -> None:
+    """Refuses a last batch too small for an objective that compares the data of a batch."""
+    left, needed = size % batch_size or batch_size, getattr(objective, "smallest_batch", 1)
+    if left < needed:
+        raise PyrovaeError(
+            f"{size} rows in batches of {batch_size} leave {left} over, objective {objective!r} needs {needed}",
+            hint=f"set train.batch_size to {batch_size + 1}",
+        )
 
 
 def order(seed: int, epoch: int, size: int, batch_size: int) -> Iterator[Tensor]:

@@ -13,8 +13,9 @@ class History:
 
     Attributes:
         records: One per epoch: epoch, step; beta and learning_rate of its last step; train_loss, the mean over the
-            epoch at each step's own beta; of validation data at beta = 1 validation_loss, rate, distortion and
-            label_loss, -log p(y), 0 where labels are not scored; seconds since the start.
+            epoch at each step's own beta; of validation data at beta = 1 validation_loss, rate (of a point posterior,
+            which has none, -log p(z)), distortion and label_loss, -log p(y), 0 where labels are not scored; seconds
+            since the start.
         best: The epoch whose weights the VAE was left with.
 
     Example:
