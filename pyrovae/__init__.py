@@ -11,7 +11,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "vae": ["VAE"],
     "checks": ["check"],
-    "distributions": ["DiagonalNormalMixture", "Mixture"],
+    "mixtures": ["DiagonalNormalMixture", "Mixture"],
     "priors": [
         *["PRIORS", "Flat", "FlowPrior", "FullCovarianceMixture", "GaussianMixture", "Product", "StandardLaplace"],
         *["StandardNormal", "Vamp"],
@@ -30,6 +30,7 @@ _HOMES = {
     "data": ["DATA", "Dataset", "Split", "make_dataset"],
     "training": ["History", "fit"],
     "analysis": ["to_datatree"],
+    "netcdf": ["load_datatree", "save_datatree"],
     "evaluation": ["active_units", "distortion", "log_marginal", "rate"],
     "configuration": ["Experiment"],
     "experiment": ["load", "run"],

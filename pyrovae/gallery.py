@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from pyrovae import figures
 from pyrovae.data import Dataset
-from pyrovae.distributions import Mixture
+from pyrovae.mixtures import Mixture
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE, is_proper
 

@@ -32,6 +32,7 @@ from pyrovae.figures import (
     walk_path,
 )
 from pyrovae.figures.images import BAR, PAPER, value_range
+from pyrovae.figures.layout import even_columns
 from pyrovae.figures.projection import ellipse, plane_of
 
 EVENTS = {"grey": (1, 5, 4), "colour": (3, 5, 4), "matrix": (5, 4), "channels": (2, 5, 4), "vector": (6,), "scalar": ()}
@@ -94,6 +95,19 @@ def test_value_range_is_fixed_for_unit_data_and_bytes_and_widened_otherwise() ->
     np.testing.assert_allclose(to_image(np.full((2, 2), 51, dtype=np.uint8)), 0.2)
 
 
+def test_a_few_counts_far_beyond_the_others_do_not_blacken_the_page(rng: np.random.Generator) -> None:
+    counts = rng.poisson(4.0, size=(50, 1, 8, 8)) * rng.integers(0, 2, size=(50, 1, 8, 8))
+    assert value_range(counts) == (0, counts.max())
+    usual = np.quantile(counts[counts > 0], 0.995, method="lower")
+    counts[7, 0, 0, 0] = 100_000
+    assert value_range(counts) == (0, usual)
+    assert value_range(-counts.astype(float)) == (-usual, 1)
+    assert only(image_grid(counts)).get_xlabel() == f"black: 0, white: {usual:g} or more"
+    assert only(manifold(counts, 5, 10)).get_title(loc="left") == f"black: 0, white: {usual:g} or more"
+    assert only(image_grid(counts.reshape(50, -1) - 1.0)).get_xlabel().startswith("bottom: -1, top: ")
+    assert only(image_grid(rng.random((3, 4, 4)))).get_xlabel() == ""
+
+
 def test_values_outside_the_span_are_clipped_not_rescaled() -> None:
     np.testing.assert_array_equal(to_image([[-1.0, 0.25], [0.5, 7.0]], span=(0, 1)), [[0, 0.25], [0.5, 1]])
 
@@ -111,11 +125,36 @@ def test_every_image_figure_takes_every_event_shape(rng: np.random.Generator, sh
         pools({"a": images[:4], "b": images[4:]}): 6,
         traversals(table, dimensions=[0, 1], values=[-1, 0, 1]): 6,
         interpolation(table, originals=table[:, :2]): 10,
-        manifold(images, 2, 3): 1,
     }
     assert [len(only(figure).images) for figure in figures] == list(figures.values())
-    for figure in figures:
+    for figure in (*figures, manifold(images, 2, 3)):
         figure.draw_without_rendering()
+
+
+@pytest.mark.parametrize("ideal", [0.3, 1.0, 2.7, 4.5, 9.5, 20.0, 300.0])
+def test_columns_fill_their_rows_or_all_but_the_last(ideal: float) -> None:
+    for count in (*range(1, 40), 61, 64, 100):
+        columns = even_columns(count, ideal)
+        near = [d for d in range(1, count + 1) if count % d == 0 and 1 / 1.5 <= d / ideal <= 1.5]
+        assert 1 <= columns <= count
+        if near:
+            assert abs(np.log(columns / ideal)) == pytest.approx(min(abs(np.log(np.array(near) / ideal))))
+            assert columns in near
+        else:
+            rows = -(-count // columns)
+            assert count > (rows - 1) * columns, "no row is empty"
+            assert columns <= max(1, np.ceil(ideal))
+
+
+def test_a_grid_of_64_tall_data_is_full(rng: np.random.Generator) -> None:
+    left = [image.get_extent()[0] for image in only(image_grid(rng.random((64, 28, 20)))).images]
+    assert np.unique(left, return_counts=True)[1].tolist() == [8] * 8
+
+
+def test_each_pool_has_full_rows_of_its_own(rng: np.random.Generator) -> None:
+    axes = only(pools({"ten": rng.random((10, 4, 4)), "many": rng.random((42, 4, 4))}))
+    rows = np.unique([image.get_extent()[3] for image in axes.images], return_counts=True)[1]
+    assert rows.tolist() == [10, 21, 21]
 
 
 def test_a_grid_places_row_by_row_from_the_top(rng: np.random.Generator) -> None:
@@ -223,6 +262,33 @@ def test_the_manifold_is_one_page_without_gaps(rng: np.random.Generator) -> None
     assert page.shape == (10, 12)
 
 
+def test_the_manifold_of_vectors_has_a_map_of_each_variable_with_its_own_range(rng: np.random.Generator) -> None:
+    values = rng.normal(size=(6, 4)) * [1, 10, 100, 0]
+    values[0, 1] = np.nan
+    figure = manifold(torch.tensor(values), 2, 3, names=["a", "$b$ or $c$", "d" * 200, "e"])
+    for index, axes in enumerate(figure.axes):
+        (image,) = axes.images
+        np.testing.assert_array_equal(image.get_array().filled(np.nan), values[:, index].reshape(2, 3))
+        low, high = np.nanmin(values[:, index]), np.nanmax(values[:, index])
+        assert image.get_clim() == (low, high)
+        assert axes.get_xlabel() == f"{low:.4g} to {high:.4g}"
+    titles = [axes.get_title(loc="left") for axes in figure.axes]
+    assert titles[:2] + titles[3:] == ["a", "$b$ or $c$", "e"]
+    assert titles[2].endswith("…")
+    figure.draw_without_rendering()
+    assert [axes.get_title(loc="left") for axes in manifold(values[:, :2], 2, 3).axes] == ["$x_{1}$", "$x_{2}$"]
+
+
+def test_of_many_variables_those_that_vary_most_are_drawn(rng: np.random.Generator) -> None:
+    scale = rng.permutation(50) + 1.0
+    values = np.outer([-1.0, 1.0, -1.0, 1.0], scale) + 1000 * rng.normal(size=50)
+    for unit, kept in ((None, scale > 14), (scale**2, scale < 37)):
+        figure = manifold(values, 2, 2, scale=unit)
+        titles = [axes.get_title(loc="left") for axes in figure.axes]
+        assert titles == [f"$x_{{{index + 1}}}$" for index in np.flatnonzero(kept)]
+        assert figure.get_suptitle().startswith("the 36 of 50 variables that vary most")
+
+
 def test_manifold_points_enclose_equal_prior_mass() -> None:
     grid = manifold_points(5, reach=0.8).reshape(5, 5, 2)
     np.testing.assert_allclose(norm.cdf(grid[2, :, 0]), [0.1, 0.3, 0.5, 0.7, 0.9])
@@ -239,6 +305,8 @@ def test_manifold_points_enclose_equal_prior_mass() -> None:
         lambda: pools({"a": np.zeros((1, 4, 4)), "b": np.zeros((1, 5, 4))}),
         lambda: pools({}),
         lambda: manifold(np.zeros((5, 4, 4)), 2, 3),
+        lambda: manifold(np.zeros((6, 4)), 2, 3, names=["a"]),
+        lambda: manifold(np.zeros((6, 4)), 2, 3, scale=np.ones(3)),
         lambda: manifold_points(1),
         lambda: manifold_points(3, reach=1.0),
         lambda: traversals(np.zeros((2, 3, 4, 4)), dimensions=[0], values=[1, 2, 3]),
@@ -350,20 +418,58 @@ def test_one_dimension_is_counted_per_class(rng: np.random.Generator) -> None:
 # ---------------------------------------------------------------------------------------------------- training
 
 
-def records(epochs: int) -> list[dict[str, float]]:
-    keys = ("train_loss", "rate", "distortion", "beta", "learning_rate")
+def records(epochs: int, **changing: Any) -> list[dict[str, float]]:
+    """Returns records with a validation loss that is lowest in epoch 3."""
+    keys = ("train_loss", "rate", "distortion")
+    constant = {"beta": 1.0, "learning_rate": 1e-3}
     return [
-        {"epoch": e, "validation_loss": abs(e - 3.0) + 7, **dict.fromkeys(keys, float(e))} for e in range(1, epochs + 1)
+        {"epoch": e, "validation_loss": abs(e - 3.0) + 7, **dict.fromkeys(keys, float(e)), **constant}
+        | {key: schedule(e) for key, schedule in changing.items()}
+        for e in range(1, epochs + 1)
     ]
 
 
-def test_curves_hold_the_records_and_mark_the_best_epoch() -> None:
+def titles(figure: Figure) -> list[str]:
+    return [axes.get_title(loc="left") for axes in figure.axes]
+
+
+def marked(figure: Figure) -> list[list[float]]:
+    """Returns the place of the ring in the panel of the loss."""
+    return [line.get_xydata().tolist()[0] for line in figure.axes[0].lines if line.get_label().startswith("kept")]
+
+
+def test_curves_hold_the_records_and_mark_the_kept_epoch() -> None:
     figure = training_curves(records(6))
     loss = figure.axes[0]
-    assert [len(axes.lines) for axes in figure.axes] == [3, 2, 1, 1]
+    assert [len(axes.lines) for axes in figure.axes] == [3, 2]
     np.testing.assert_array_equal(loss.lines[1].get_xydata(), [[e, abs(e - 3.0) + 7] for e in range(1, 7)])
-    np.testing.assert_array_equal(loss.lines[2].get_xydata(), [[3, 7]])
-    assert training_curves(records(6), best_epoch=5).axes[0].lines[2].get_xydata().tolist() == [[5, 9]]
+    assert marked(figure) == [[3, 7]]
+    assert marked(training_curves(records(6), best=5)) == [[5, 9]]
+
+
+def test_the_kept_epoch_is_after_the_warm_up() -> None:
+    warmed = records(9, beta=lambda e: min(1.0, e / 5))
+    assert marked(training_curves(warmed)) == [[5, 9]]
+    assert marked(training_curves(warmed, best=4)) == [[4, 8]], "whoever knows it, knows better"
+    assert marked(training_curves(warmed[:4])) == [[4, 8]], "a warm-up that does not end keeps the last weights"
+    again = records(9, beta=lambda e: [0.0, 1.0][e % 2] if e < 7 else 1.0)
+    assert marked(training_curves(again)) == [[7, 11]], "beta had its last value before, but left it"
+
+
+def test_schedules_are_drawn_if_they_change_and_stated_if_they_do_not() -> None:
+    moving = {"beta": lambda e: min(1.0, e / 3), "learning_rate": lambda e: 1e-3 / e}
+    for drawn, stated in (
+        ((), "beta 1, learning rate 0.001"),
+        (("beta",), "learning rate 0.001"),
+        (("learning_rate",), "beta 1"),
+        (("beta", "learning_rate"), ""),
+    ):
+        figure = training_curves(records(6, **{key: moving[key] for key in drawn}))
+        words = [key.replace("_", " ").capitalize() for key in drawn]
+        assert titles(figure) == ["Loss", "Rate and distortion", *words]
+        assert figure.get_supxlabel() == stated
+        for axes, key in zip(figure.axes[2:], drawn, strict=True):
+            np.testing.assert_allclose(axes.lines[0].get_ydata(), [moving[key](e) for e in range(1, 7)])
 
 
 def test_missing_null_and_infinite_records_leave_holes() -> None:
@@ -373,10 +479,12 @@ def test_missing_null_and_infinite_records_leave_holes() -> None:
         {"train_loss": float("inf")},
         {"train_loss": 2.0},
     ]
-    loss, *others = training_curves(rows).axes
+    figure = training_curves(rows)
+    loss, terms = figure.axes
     np.testing.assert_array_equal(loss.lines[0].get_xydata(), [[1, 5], [2, np.nan], [3, np.nan], [4, 2]])
-    assert len(loss.lines) == 1, "no validation loss, no best epoch"
-    assert [axes.texts[0].get_text() for axes in others] == ["not recorded"] * 3
+    assert len(loss.lines) == 1, "no validation loss, no kept epoch"
+    assert [text.get_text() for text in terms.texts] == ["not recorded"]
+    assert figure.get_supxlabel() == "", "nothing is said of what was not recorded"
 
 
 def test_a_single_epoch_is_visible() -> None:

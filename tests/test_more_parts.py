@@ -47,7 +47,8 @@ from pyrovae import (
     Vamp,
 )
 from pyrovae.densities import densities
-from pyrovae.distributions import PARAMETERS, CorrelatedNormalMixture, bounded_scale, cholesky_factor, mixture, pick
+from pyrovae.distributions import bounded_scale, cholesky_factor
+from pyrovae.mixtures import PARAMETERS, CorrelatedNormalMixture, mixture, pick
 from pyrovae.posteriors import low_rank_normal
 from pyrovae.priors.mixture import MixturePrior
 from pyrovae.priors.product import Concatenation

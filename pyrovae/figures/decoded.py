@@ -19,7 +19,7 @@ from scipy.stats import norm
 from pyrovae.errors import PyrovaeError
 from pyrovae.figures.arrays import Array, same_length, to_array, to_batch
 from pyrovae.figures.heat_maps import heat_maps
-from pyrovae.figures.images import Range, to_image, value_range
+from pyrovae.figures.images import Range, say_range, to_image, value_range
 from pyrovae.figures.layout import lay_out
 from pyrovae.figures.style import GREY, RC, blank
 
@@ -83,6 +83,7 @@ def manifold(
     axes = figure.add_subplot()
     axes.imshow(page, cmap=GREY, vmin=0, vmax=1)
     axes.set(xticks=[], yticks=[], xlabel="$z_1$ →", ylabel="$z_2$ →")
+    axes.set_title(say_range(batch, span), fontsize=8)
     axes.spines[:].set_visible(False)
     return figure
 

@@ -51,6 +51,20 @@ def _reach(values: Array, least: float) -> float:
     return usual if greatest > FAR * usual > 0 else greatest
 
 
+def say_range(images: Array, span: Range) -> str:
+    """Says which values are black and white, or at the ends of a bar, unless they are 0 and 1.
+
+    Example:
+        >>> say_range(np.array([[0, 2]]), (0.0, 1.5)), say_range(np.zeros((1, 2, 2)), (0.0, 1.0))
+        ('bottom: 0, top: 1.5 or more', '')
+    """
+    if span == UNIT:
+        return ""
+    dark, bright = ("black", "white") if images.ndim > 2 else ("bottom", "top")
+    less, more = " or less" * bool((images < span[0]).any()), " or more" * bool((images > span[1]).any())
+    return f"{dark}: {span[0]:.4g}{less}, {bright}: {span[1]:.4g}{more}"
+
+
 def to_image(event: ArrayLike, *, span: Range | None = None) -> Array:
     """Returns the picture of one datum, `(H, W)` or `(H, W, 3)` in [0, 1], as the table above lays down.
 

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from numpy.typing import ArrayLike
 
 from pyrovae.figures.arrays import Array
-from pyrovae.figures.images import UNIT, Range, to_image, value_range
+from pyrovae.figures.images import Range, say_range, to_image, value_range
 from pyrovae.figures.style import GREY, RC, blank
 
 GAP = 0.08  # between cells of unit area
@@ -72,8 +72,8 @@ def lay_out(
     Args:
         images: Data, `(n, *event)`.
         places: Row and column of each datum, `(n, 2)`; fractions leave a gap.
-        span: The values shown as black and white; by default those of `value_range(images)`. Any but [0, 1] are
-            written below the page.
+        span: The values shown as black and white; by default those of `value_range(images)`. They are written
+            below the page, unless they are 0 and 1.
         labels: A few characters above each datum; a row whose labels are all empty gets no room for them.
         rows: Names at the left, by row.
         columns: Names at the bottom, by column.
@@ -94,18 +94,11 @@ def lay_out(
     axes.set_yticks([cells.top(row) + cells.height / 2 for row in rows], list(rows.values()))
     axes.set_xticks([cells.left(column) + cells.width / 2 for column in columns], list(columns.values()))
     # a wide page will be shrunk to a screen, and its names with it
-    axes.tick_params(length=0, labelsize=max(8, width * inches))
+    size = max(8, width * inches)
+    axes.tick_params(length=0, labelsize=size)
+    axes.set_xlabel(say_range(images, span), loc="right", fontsize=size)
     axes.spines[:].set_visible(False)
-    if span != UNIT:
-        axes.set_xlabel(_legend(images, span), loc="right", fontsize=LABEL_POINTS)
     return figure
-
-
-def _legend(images: Array, span: Range) -> str:
-    """Says which values are black and white, or low and high in a strip of bars."""
-    dark, bright = ("black", "white") if images.ndim > 2 else ("bottom", "top")
-    less, more = " or less" * bool((images < span[0]).any()), " or more" * bool((images > span[1]).any())
-    return f"{dark}: {span[0]:.4g}{less}, {bright}: {span[1]:.4g}{more}"
 
 
 def _cells(picture: Array, places: Array, words: Sequence[str]) -> tuple[Cells, float]:

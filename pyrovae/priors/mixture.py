@@ -13,8 +13,8 @@ import torch
 from pyro.distributions import Categorical, TorchDistribution
 from torch import Tensor, nn
 
-from pyrovae.distributions import Mixture, mixture, pick
 from pyrovae.errors import PyrovaeError
+from pyrovae.mixtures import Mixture, mixture, pick
 
 
 class MixturePrior(nn.Module, ABC):
