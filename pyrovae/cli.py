@@ -281,7 +281,8 @@ def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
     directory = runs.find(runs_dir, run)
     vae, dataset = experiment.load(directory, data_dir)
     records, seed = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT).seed
-    for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed):
+    best = runs.checkpoint_content(directory / runs.CHECKPOINT)["epoch"]
+    for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed, best):
         click.echo(path)
 
 

@@ -88,6 +88,7 @@ def cells(result: Result, best: Result) -> dict[str, str]:
         "seed": str(result.experiment["seed"]),
         "minutes": f"{result.manifest.get('training_minutes', math.nan):.1f}",
         quantity: f"{numbers['mean']:.2f} ± {numbers['standard_error']:.2f}",
+        **({"bits/dim": f"{numbers['bits_per_dim']:.3f}"} if "bits_per_dim" in numbers else {}),
         "below the best": difference(result, best),
         **tail(numbers),
         "verdict": numbers["verdict"].split(":")[0],

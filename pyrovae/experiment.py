@@ -163,7 +163,7 @@ def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -
     runs.write_checkpoint(directory / runs.CHECKPOINT, vae.state_dict(), epoch=history.best)
     runs.write_json(directory / runs.MANIFEST, manifest | {"training_minutes": (monotonic() - started) / 60})
     evidence, _ = judge(experiment, vae, dataset, directory)
-    draw(vae, dataset, list(history), directory / runs.FIGURES, experiment.seed)
+    draw(vae, dataset, list(history), directory / runs.FIGURES, experiment.seed, history.best)
     return evidence
 
 

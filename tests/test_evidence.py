@@ -17,15 +17,17 @@ from pyrovae import (
     MLP,
     VAE,
     Bernoulli,
+    Categorical,
     DiagonalNormal,
     GaussianMixture,
     StandardNormal,
     active_units,
     distortion,
     log_marginal,
+    make_dataset,
     rate,
 )
-from pyrovae.evaluation import evidence
+from pyrovae.evaluation import evaluate, evidence
 from pyrovae.evaluation.evidence import Evidence, pareto_khat, tail_statistics
 
 
@@ -136,7 +138,7 @@ def test_statistics_survive_weights_that_would_underflow() -> None:
 
 
 def evidence_of(khat: Tensor, particles: int = 1000) -> Evidence:
-    return Evidence(torch.arange(len(khat)).double(), torch.ones(len(khat)), khat, particles, "log p(x)")
+    return Evidence(torch.arange(len(khat)).double(), "log p(x)", torch.ones(len(khat)), khat, particles)
 
 
 @pytest.mark.parametrize(("particles", "threshold"), [(100, 0.5), (1000, 2 / 3), (2154, 0.7), (10_000, 0.7)])
@@ -267,3 +269,15 @@ def test_active_units_are_the_directions_that_carry_data() -> None:
     torch.nn.init.zeros_(encoder.weight[1])
     assert active_units(model.vae, model.x).tolist() == [True, False]
     assert active_units(model.vae, model.x, threshold=1e3).tolist() == [False, False]
+
+
+def test_a_uniform_model_of_256_levels_costs_8_bits_per_dimension() -> None:
+    """Mutation: bits by the number of pixels of one channel, or of scaled values; seen to fail with `dims` halved."""
+    x = torch.randint(0, 256, (40, 3, 2, 2), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    dataset = make_dataset("noise", x)
+    vae = VAE(StandardNormal(2), Categorical(MLP, 2, (3, 2, 2), levels=256), DiagonalNormal(MLP, 2, (3, 2, 2)))
+    for parameter in (*vae.likelihood.parameters(), *vae.posterior.parameters()):
+        torch.nn.init.zeros_(parameter)
+    numbers, found = evaluate(vae.double(), dataset, particles=50)
+    assert numbers["bits_per_dim"] == pytest.approx(8, abs=1e-12)
+    assert "8.000 ± 0.000 bits/dim" in str(found)

@@ -279,6 +279,15 @@ def test_the_manifold_of_vectors_has_a_map_of_each_variable_with_its_own_range(r
     assert [axes.get_title(loc="left") for axes in manifold(values[:, :2], 2, 3).axes] == ["$x_{1}$", "$x_{2}$"]
 
 
+def test_a_map_over_more_than_a_decade_is_logarithmic() -> None:
+    values = np.array([[1.0, 1.0, 0.0], [10.0, 9.0, 30.0], [100.0, 5.0, 2.0], [10.0, 4.0, 1.0]])
+    figure = manifold(values, 2, 2)
+    maps = [axes.images[0] for axes in figure.axes]
+    np.testing.assert_allclose(maps[0].norm(values[:, 0]), [0, 0.5, 1, 0.5])
+    np.testing.assert_allclose(maps[1].norm(values[:, 1]), (values[:, 1] - 1) / 8)
+    assert [axes.get_xlabel() for axes in figure.axes] == ["1 to 100, log", "1 to 9", "0 to 30"]
+
+
 def test_of_many_variables_those_that_vary_most_are_drawn(rng: np.random.Generator) -> None:
     scale = rng.permutation(50) + 1.0
     values = np.outer([-1.0, 1.0, -1.0, 1.0], scale) + 1000 * rng.normal(size=50)

@@ -8,7 +8,7 @@ low without showing it; the shape k-hat of the weights' tail (Vehtari et al., 20
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import prod
 
 import numpy as np
@@ -36,10 +36,12 @@ class Estimate:
     Attributes:
         log_prob: Estimate per datum, shape ``(n,)``.
         quantity: ``"log p(x)"``, ``"log p(x, y)"`` or ``"log p(x | y)"``; of a point posterior ``"log p(x | z)"``.
+        dims: Elements of a datum, where numbers are probabilities of grey levels and so have bits per dimension.
     """
 
     log_prob: Tensor
     quantity: str
+    dims: int | None = field(default=None, kw_only=True)
 
     @property
     def estimator(self) -> str:
@@ -66,9 +68,16 @@ class Estimate:
         """Standard error of the mean over data."""
         return self.log_prob.double().std().item() / math.sqrt(len(self.log_prob))
 
+    @property
+    def bits_per_dim(self) -> float:
+        """Minus the mean per element, in bits: 8 for a uniform guess of 256 levels."""
+        return -self.mean / (self.dims or 1) / math.log(2)
+
     def __str__(self) -> str:
-        number = f"{self.mean:.2f} ± {self.standard_error:.2f} nats per datum ({len(self.log_prob)} data)"
-        return f"{self.name} = {number}; {self.reliability}"
+        number = f"{self.mean:.2f} ± {self.standard_error:.2f} nats per datum"
+        if self.dims is not None:
+            number += f" = {self.bits_per_dim:.3f} ± {self.standard_error / self.dims / math.log(2):.3f} bits/dim"
+        return f"{self.name} = {number} ({len(self.log_prob)} data); {self.reliability}"
 
     @property
     def reliability(self) -> str:

@@ -1,6 +1,6 @@
 """Every number of one evaluation, by name, as ``evaluation.json`` keeps them."""
 
-import math
+from dataclasses import replace
 from math import prod
 from typing import Any
 
@@ -45,6 +45,8 @@ def evaluate(
         rates, distortions = rate(vae, x, y), distortion(vae, x, y)
         active = active_units(vae, x, y)
     measure = vae.likelihood.measure
+    if measure == "mass" and dataset.support == "levels" and not vae.missing:
+        evidence = replace(evidence, dims=prod(dataset.event_shape))
     return {
         "estimator": evidence.estimator,
         "particles": particles,
@@ -52,7 +54,7 @@ def evaluate(
         "measure": measure,
         "mean": evidence.mean,
         "standard_error": evidence.standard_error,
-        **(bits_per_dim(evidence, dataset) if measure == "mass" and dataset.levels and not vae.missing else {}),
+        **({"bits_per_dim": evidence.bits_per_dim} if evidence.dims is not None else {}),
         "data": len(x),
         **(tails(evidence) if isinstance(evidence, Evidence) else {}),
         "verdict": evidence.verdict,
@@ -79,9 +81,3 @@ def tails(evidence: Evidence) -> dict[str, Any]:
         "khat_share_above": evidence.share_above,
         "ess_median": evidence.ess.median().item(),
     }
-
-
-def bits_per_dim(evidence: Estimate, dataset: Dataset) -> dict[str, float]:
-    """Returns -log2 of a probability mass per element of a datum: 8 for a uniform guess of 256 levels."""
-    unit = prod(dataset.event_shape) * math.log(2)
-    return {"bits_per_dim": -evidence.mean / unit, "bits_per_dim_error": evidence.standard_error / unit}

@@ -13,12 +13,15 @@ from pyrovae.figures.layout import LABEL_POINTS, even_columns, shorten
 from pyrovae.figures.style import HEAT, RC, blank
 
 MOST = 36  # maps on a page
+DECADE = 10.0  # times the lowest value: a map that reaches further has a logarithmic scale
 INCHES = (1.25, 2.2)  # side of the smallest and the largest map
 
 
 @rc_context(RC)
 def heat_maps(planes: Array, *, names: Sequence[str] | None = None, scale: ArrayLike | None = None) -> Figure:
     """Draws each variable from its lowest value on the plane, dark, to its highest, bright; both are written below.
+
+    The scale is logarithmic, and says so, where all values are above 0 and the highest is ten times the lowest or more.
 
     Args:
         planes: Values, `(rows, columns, D)`, top row first.
@@ -60,7 +63,9 @@ def _most_varying(values: np.ma.MaskedArray, scale: ArrayLike | None) -> list[in
 def _draw(axes: Axes, plane: np.ma.MaskedArray) -> None:
     """Draws one map with its range below."""
     low, high = (float(np.ma.filled(bound, np.nan)) for bound in (plane.min(), plane.max()))
-    axes.imshow(plane, cmap=HEAT)
+    # means of counts would be one bright corner
+    norm = "log" if 0 < DECADE * low < high else "linear"
+    axes.imshow(plane, cmap=HEAT, norm=norm)
     axes.set(xticks=[], yticks=[])
-    axes.set_xlabel(f"{low:.4g} to {high:.4g}", fontsize=LABEL_POINTS)
+    axes.set_xlabel(f"{low:.4g} to {high:.4g}" + ", log" * (norm == "log"), fontsize=LABEL_POINTS)
     axes.spines[:].set_visible(False)
