@@ -12,6 +12,7 @@ import click
 from pyrovae import __version__
 from pyrovae.errors import PyrovaeError
 
+OWN = {"array": "FILE.npy", "csv": "FILE.csv", "folder": "FOLDER"}  # rows of the data table that need a path
 BUILT_IN = (Path(__file__).parent / "_experiments", Path(__file__).parent.parent / "experiments")
 
 runs_dir = click.option(
@@ -314,14 +315,19 @@ def data() -> None:
 @click.argument("name")
 @data_dir
 def info(*, name: str, data_dir: Path | None) -> None:
-    """Print sizes, classes, support and hashes of the data set NAME, or of an .npy or .npz file."""
-    from pyrovae.schema import row
+    """Print what is known of NAME: a data set, your .npy, .npz, .csv or folder, or the data of an experiment (.toml)."""
+    from pyrovae import experiment
+    from pyrovae.schema import TABLES, row
 
-    if name == "array":
-        raise PyrovaeError("data set 'array' is a file of yours", hint="pyrovae data info FILE.npy", exit_code=2)
-    chosen = (
-        row("data", "array")(data_dir, path=name) if name.endswith((".npy", ".npz")) else row("data", name)(data_dir)
-    )
+    if name.endswith(".toml"):
+        click.echo(experiment.make_data(experiment.read(find_config(name)), data_dir).summary())
+        return
+    if name in OWN:
+        reason = f"data set '{name}' is a file of yours"
+        raise PyrovaeError(reason, hint=f"pyrovae data info {OWN[name]}, or EXPERIMENT.toml", exit_code=2)
+    kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
+    own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
+    chosen = row("data", kind)(data_dir, path=name) if own else row("data", name)(data_dir)
     click.echo(chosen.summary())
 
 

@@ -26,6 +26,7 @@ from pyrovae.ranges import Natural
 Delimiter = Literal["comma", "semicolon", "tab"]
 DELIMITERS: dict[Delimiter, str] = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
+LISTED = 8  # columns: more than these are counted in a hint
 MISSING = {"", "na", "n/a", "nan", "null"}
 UTF_8 = "save it as UTF-8: iconv -f latin1 -t utf-8 old.csv > new.csv"
 MISSING_HINT = "data.missing = true takes such cells for what was not observed; or drop the row"
@@ -286,6 +287,7 @@ def _not_numbers(name: str, bad: dict[str, tuple[int, str]], numeric: list[str])
         for column, (line, cell) in bad.items()
     )
     left = ", ".join(f'"{column}"' for column in numeric)
+    left = left if len(numeric) <= LISTED else f"the other {len(numeric)}"
     rest = f"data.columns = [{left}] leaves it out, " if numeric else ""
     hint = f"{rest}data.label = ... reads it as classes, one-hot columns are numbers"
     return PyrovaeError(f"data file {name}: {'; '.join(cells)}", hint=hint)
