@@ -315,7 +315,7 @@ def data() -> None:
 @click.argument("name")
 @data_dir
 def info(*, name: str, data_dir: Path | None) -> None:
-    """Print what is known of NAME: a data set, your .npy, .npz, .csv or folder, or the data of an experiment (.toml)."""
+    """Print what is known of NAME: a data set, your .npy, .npz, .csv or folder, or an experiment's (.toml)."""
     from pyrovae import experiment
     from pyrovae.schema import TABLES, row
 

@@ -17,7 +17,6 @@ from torch import distributions as families
 from torch.distributions import Distribution, Transform, register_kl
 
 from pyrovae.errors import PyrovaeError
-from pyrovae.seeding import seeded
 
 SCALE_REACH = math.log(1e4)  # a bounded scale lies between 1e-4 and 1e4
 
@@ -147,17 +146,3 @@ def masked(distribution: Independent, observed: Tensor) -> TorchDistribution:
         raise PyrovaeError("missing values need a likelihood of independent elements", hint="set data.missing to false")
     elements: TorchDistribution = distribution.base_dist.mask(observed).to_event(event_dim)
     return elements
-
-
-def expectation(distribution: TorchDistribution, draws: int = 256) -> Tensor:
-    """Returns the mean, of a fixed seed's draws where it has no closed form, as a flow's has not.
-
-    Example:
-        >>> expectation(Normal(torch.zeros(3), 1.0).to_event(1))
-        tensor([0., 0., 0.])
-    """
-    try:
-        return distribution.mean
-    except NotImplementedError:
-        with seeded(0):
-            return distribution.sample((draws,)).mean(0)

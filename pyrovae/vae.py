@@ -15,7 +15,7 @@ import torch
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor, nn
 
-from pyrovae.distributions import expectation, masked
+from pyrovae.distributions import masked
 from pyrovae.errors import PyrovaeError
 
 
@@ -131,8 +131,9 @@ class VAE(PyroModule):
 
     @torch.no_grad()
     def embed(self, x: Tensor, y: Tensor | None = None) -> Tensor:
-        """Returns E[z | x], shape ``(n, latent_dim)``; a mean of draws where the posterior has no closed form."""
-        return expectation(self.encode(x, y))
+        """Returns E[z | x], shape ``(n, latent_dim)``; of a flow the mean of draws from fixed noise."""
+        z: Tensor = self.encode(x, y).mean
+        return z
 
     @torch.no_grad()
     def decode(self, z: Tensor, y: Tensor | None = None, *, mean: bool = True) -> Tensor:

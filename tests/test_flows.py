@@ -460,5 +460,3 @@ def test_a_distribution_says_its_shapes() -> None:
     p = FlowDistribution(Normal(torch.zeros(3, 2), 1.0).to_event(1), coupling_flow(2))
     assert repr(p) == "FlowDistribution(batch_shape: (3,), event_shape: (2,))"
     assert p.expand((4, 3)).rsample().shape == (4, 3, 2)
-    with pytest.raises(NotImplementedError):
-        p.mean  # noqa: B018

@@ -126,8 +126,12 @@ class Evidence(Estimate):
 
     @property
     def mc_error(self) -> Tensor:
-        """Monte-Carlo standard error of each datum's estimate, sqrt(1 / ess - 1 / K), by the delta method."""
-        return (1 / self.ess.double() - 1 / self.particles).clamp(min=0).sqrt().to(self.ess.dtype)
+        """Monte-Carlo standard error of each datum's estimate, sqrt(1 / ess - 1 / K), by the delta method.
+
+        At most 1, so it means nothing where k-hat is above the threshold; NaN for a single draw.
+        """
+        error = (1 / self.ess.double() - 1 / self.particles).clamp(min=0).sqrt().to(self.ess.dtype)
+        return error if self.particles > 1 else torch.full_like(error, math.nan)
 
 
 @torch.no_grad()

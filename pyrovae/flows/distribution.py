@@ -8,6 +8,10 @@ from pyro.distributions import TorchDistribution
 from torch import Tensor, nn
 from torch.distributions import constraints
 
+from pyrovae.seeding import seeded
+
+DRAWS = 128  # of each sign, for a mean that has no closed form
+
 
 class Flow(nn.Module):
     """Layers one after the other, the first one next to the base."""
@@ -74,6 +78,16 @@ class FlowDistribution(TorchDistribution):
 
     def __repr__(self) -> str:
         return f"FlowDistribution(batch_shape: {tuple(self.batch_shape)}, event_shape: {tuple(self.event_shape)})"
+
+    @property
+    def mean(self) -> Tensor:
+        """Mean of draws from the same noise, of both signs, for every datum: a code depends on its datum alone."""
+        with seeded(0):
+            half = torch.randn(DRAWS, *self.event_shape)
+        noise = torch.cat([half, -half]).to(self.base.mean)
+        noise = noise.view(len(noise), *(1,) * len(self.batch_shape), *self.event_shape)
+        z: Tensor = self.flow(self.base.mean + self.base.stddev * noise, self.context)[0]
+        return z.mean(0)
 
     def expand(self, batch_shape: Any, _instance: Any = None) -> "FlowDistribution":
         new = copy.copy(self)

@@ -1,6 +1,7 @@
 """A mean-field posterior with heavy tails, which keep importance weights bounded."""
 
 from collections.abc import Sequence
+from typing import Annotated
 
 from pyro.distributions import StudentT, TorchDistribution
 from torch import Tensor, nn
@@ -8,6 +9,9 @@ from torch import Tensor, nn
 from pyrovae.distributions import bounded_scale
 from pyrovae.errors import PyrovaeError
 from pyrovae.networks import Network
+from pyrovae.ranges import Range
+
+MOST = 1e3  # beyond it float32's normaliser and entropy cancel to noise
 
 
 class DiagonalStudentT(nn.Module):
@@ -20,10 +24,10 @@ class DiagonalStudentT(nn.Module):
         latent_dim: Dimension of z.
         event_shape: Shape of one datum.
         classes: Number of classes the encoder reads; 0 reads none.
-        df: Degrees of freedom, above 2, where variances are finite.
+        df: Degrees of freedom, above 2, where variances are finite, and at most 1000, which is as good as a normal.
 
     Raises:
-        PyrovaeError: ``df`` is 2 or less.
+        PyrovaeError: ``df`` is outside that.
 
     Example:
         >>> import torch
@@ -33,11 +37,17 @@ class DiagonalStudentT(nn.Module):
     """
 
     def __init__(
-        self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0, *, df: float = 5.0
+        self,
+        network: Network,
+        latent_dim: int,
+        event_shape: Sequence[int],
+        classes: int = 0,
+        *,
+        df: Annotated[float, Range(2, 1e3)] = 5.0,
     ) -> None:
         super().__init__()
-        if df <= 2:
-            raise PyrovaeError(f"posterior.df = {df:g}: the variance is infinite", hint="give a number above 2")
+        if not 2 < df <= MOST:
+            raise PyrovaeError(f"posterior.df = {df:g}", hint=f"give a number above 2 and at most {MOST:g}")
         self.classes, self.df = classes, df
         self.encoder = network(event_shape, (2 * latent_dim,), classes)
 

@@ -9,7 +9,7 @@ from pyrovae.priors.mixture import MixturePrior, classes_read
 
 
 class GaussianMixture(MixturePrior):
-    """Mixture of diagonal normals, all of it learned; with labels a pool per class (Dilokthanakul et al., 2016).
+    """Mixture of diagonal normals, all of it learned; with labels a pool per class (Jiang et al., 2017).
 
     Args:
         latent_dim: Dimension of z.

@@ -67,7 +67,7 @@ class Concatenation(TorchDistribution):
 
 
 class Product(nn.Module):
-    """Product of independent priors over parts of z, of which one may read labels (Siddharth et al., 2017).
+    """Product of independent priors over parts of z, of which one may read labels (Paquet et al., 2018).
 
     In an experiment file a part is a table: ``{name = "gaussian-mixture", latent_dim = 2, components = 5}``.
 
@@ -86,13 +86,10 @@ class Product(nn.Module):
         Concatenation(parts: 2, event_shape: (5,))
     """
 
-    proper = True
-
     def __init__(self, latent_dim: int, classes: int = 0, *, parts: Sequence[Mapping[str, Any]]) -> None:
         super().__init__()
         check_parts(parts, latent_dim)
         self.parts = nn.ModuleList(made(f"prior.parts[{j}]", part, classes) for j, part in enumerate(parts))
-        self.proper = all(getattr(part, "proper", True) for part in self.parts)
         readers = [j for j, part in enumerate(self.parts) if getattr(part, "classes", 0)]
         if len(readers) > 1:
             raise PyrovaeError(
@@ -155,6 +152,8 @@ def unfit(prior: Any) -> str:
     """Returns why a prior cannot be a part, or nothing."""
     if "posterior" in signature(prior).parameters:
         return "cannot be a part: its components are posteriors of all of z"
+    if not getattr(prior, "proper", True):
+        return "cannot be a part: nothing has a KL to a product that is improper in some dimensions"
     return "cannot be a part of itself: write its parts into the outer one" if issubclass(prior, Product) else ""
 
 

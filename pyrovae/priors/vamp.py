@@ -71,7 +71,7 @@ class Vamp(MixturePrior):
         else:
             rows = choose(len(examples), pseudo_inputs, example_labels if labels else None, group)
             group = group if example_labels is None else example_labels[rows]
-            examples = examples[rows]
+            examples = examples[rows].nan_to_num(0.0)  # what is missing starts as the encoder reads it
         self.raw = nn.Parameter(examples if self.real else (SQUEEZE + (1 - 2 * SQUEEZE) * examples).logit())
         self.register_buffer("pseudo_labels", group)
 
