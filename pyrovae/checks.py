@@ -11,7 +11,7 @@ from pyrovae.data import Dataset
 from pyrovae.densities import in_data_plate, random_sites
 from pyrovae.errors import PyrovaeError
 from pyrovae.likelihoods import LIKELIHOODS
-from pyrovae.objectives import Objective
+from pyrovae.objectives import ELBO, Objective
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE, as_batch, is_proper, reads
 
@@ -104,7 +104,7 @@ def check_combination(vae: VAE, dataset: Dataset, objective: Any = None) -> None
     Args:
         vae: The composition.
         dataset: What it is to be trained on.
-        objective: What it is to be trained by: one of :data:`pyrovae.OBJECTIVES`; Pyro's own are not looked into.
+        objective: What it is to be trained by: one of :data:`pyrovae.OBJECTIVES`, or Pyro's own.
 
     Raises:
         PyrovaeError: Shapes or supports differ, labels are missing, or the parts do not fit together.
@@ -112,8 +112,8 @@ def check_combination(vae: VAE, dataset: Dataset, objective: Any = None) -> None
     check_data(vae, dataset)
     with seeded(0):
         batch = as_batch(vae, *dataset.batch(torch.arange(min(3, len(dataset.train)))))
-    if isinstance(objective, Objective):
-        objective.check(vae)
+    if objective is not None:
+        check_objective(vae, dataset, objective)
     check_fit(vae, *batch)
     if isinstance(objective, Objective):
         with pyro.get_param_store().scope(), seeded(0):
@@ -136,6 +136,14 @@ def check_data(vae: VAE, dataset: Dataset) -> None:
             f"data set {dataset.name} holds {dataset.support} values",
             hint=f"{grey}likelihoods of {dataset.support} values: {can}",
         )
+    levels = getattr(likelihood, "levels", dataset.levels)
+    if levels != dataset.levels:
+        raise PyrovaeError(
+            f"likelihood {type(likelihood).__name__} scores {levels} levels, data set {dataset.name} has "
+            f"{dataset.levels}",
+            hint=f"build it with levels = {dataset.levels}",
+        )
+    check_examples(vae.prior, dataset)
     if dataset.missing and not vae.missing:
         raise PyrovaeError(f"data set {dataset.name} has missing values", hint="compose VAE(..., missing=True)")
     if (vae.conditional or vae.pools) and len(dataset.classes) != (reads(vae.prior) or reads(likelihood)):
@@ -143,6 +151,29 @@ def check_data(vae: VAE, dataset: Dataset) -> None:
             f"model reads {reads(vae.prior) or reads(likelihood)} classes, data set {dataset.name} has "
             f"{len(dataset.classes)}",
             hint="set prior.labels and vae.conditional to false, or give labels",
+        )
+
+
+def check_examples(prior: Any, dataset: Dataset) -> None:
+    """Refuses a prior whose pseudo-inputs are not of the data's kind."""
+    support = getattr(prior, "support", dataset.support)
+    if support != dataset.support and not {support, dataset.support} <= {"binary", "levels", "unit"}:
+        raise PyrovaeError(
+            f"prior {type(prior).__name__} makes {support} pseudo-inputs, data set {dataset.name} holds "
+            f"{dataset.support} values",
+            hint=f"build it with support = '{dataset.support}'; counts need another prior, such as 'flow'",
+        )
+
+
+def check_objective(vae: VAE, dataset: Dataset, objective: Any) -> None:
+    """Refuses a loss that cannot train these parts, or was made for another number of data."""
+    judge = objective if isinstance(objective, Objective) else ELBO()  # Pyro's own compare densities too
+    judge.check(vae)
+    size = getattr(judge, "size", len(dataset.train))
+    if size != len(dataset.train):
+        hint = f"build it with size = {len(dataset.train)}"
+        raise PyrovaeError(
+            f"objective {judge!r} is for {size} data, the training set has {len(dataset.train)}", hint=hint
         )
 
 
@@ -154,7 +185,7 @@ def check_fit(vae: VAE, x: Tensor, y: Tensor | None = None) -> None:
         wrong = [
             f"site '{name}': {found}" for name in (*model, *guide) if (found := verdict(name, model, guide)) != "ok"
         ]
-    except RuntimeError as error:
+    except (RuntimeError, ValueError) as error:
         wrong = [str(error).splitlines()[0]]  # torch and Pyro go on with pages of shapes
     if wrong:
         hint = "give all parts one latent_dim; pyrovae.check(vae, x) prints the sites"

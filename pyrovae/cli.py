@@ -99,10 +99,10 @@ def run(
 
     set_threads(threads)
     planned = experiment.read(find_config(config), overrides, seed=seed)
+    directory = runs.new_directory(runs_dir, name, planned.name)
     if dry_run:
         click.echo(rehearsal.rehearse(planned, data_dir))
         return
-    directory = runs.new_directory(runs_dir, name, planned.name)
     evidence = experiment.run(planned, directory, data_dir)
     click.echo(evidence)
     echo_files(directory)
@@ -166,19 +166,23 @@ def sample(*, run: str, label: str | None, count: int, output: Path | None, seed
 @main.command()
 @click.argument("run")
 @rows
+@label
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="A .npy or .csv file.")
 @runs_dir
 @data_dir
-def embed(*, run: str, rows: Path | None, output: Path, runs_dir: Path, data_dir: Path | None) -> None:
+def embed(
+    *, run: str, rows: Path | None, label: str | None, output: Path, runs_dir: Path, data_dir: Path | None
+) -> None:
     """Write the code E[z | x] of each datum."""
     from pyrovae import trained
 
-    click.echo(trained.embed(open_run(run, runs_dir), output, rows, data_dir))
+    click.echo(trained.embed(open_run(run, runs_dir), output, rows, data_dir, label=label))
 
 
 @main.command()
 @click.argument("run")
 @rows
+@label
 @click.option("--output", "-o", type=click.Path(path_type=Path), required=True, help="A .csv file.")
 @click.option("--particles", type=click.IntRange(min=25), default=1000, show_default=True, help="Draws per datum.")
 @noise
@@ -188,6 +192,7 @@ def score(
     *,
     run: str,
     rows: Path | None,
+    label: str | None,
     output: Path,
     particles: int,
     seed: int,
@@ -197,22 +202,26 @@ def score(
     """Write log p(x) of each datum, with its Monte-Carlo error and k-hat."""
     from pyrovae import trained
 
-    click.echo(trained.score(open_run(run, runs_dir), output, rows, data_dir, particles=particles, seed=seed))
+    chosen: dict[str, Any] = {"label": label, "particles": particles, "seed": seed}
+    click.echo(trained.score(open_run(run, runs_dir), output, rows, data_dir, **chosen))
     click.echo(output)
 
 
 @main.command()
 @click.argument("run")
 @rows
+@label
 @output
 @runs_dir
 @data_dir
-def reconstruct(*, run: str, rows: Path | None, output: Path | None, runs_dir: Path, data_dir: Path | None) -> None:
+def reconstruct(
+    *, run: str, rows: Path | None, label: str | None, output: Path | None, runs_dir: Path, data_dir: Path | None
+) -> None:
     """Encode and decode each datum; missing values are imputed."""
     from pyrovae import trained
 
     opened = open_run(run, runs_dir)
-    click.echo(trained.reconstruct(opened, output or figure(opened, "reconstruct"), rows, data_dir))
+    click.echo(trained.reconstruct(opened, output or figure(opened, "reconstruct"), rows, data_dir, label=label))
 
 
 @main.command()

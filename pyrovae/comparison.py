@@ -32,9 +32,19 @@ class Result:
             "binarisation": data["binarize"],
             "test data": f"{data['hashes']['test']} ({self.numbers['data']} judged)",
             "quantity": self.numbers["quantity"],
-            "base measure": self.numbers["measure"],
+            "base measure": base_measure(self.numbers["measure"], data["max_level"]),
             "estimator": self.numbers["estimator"],
         }
+
+
+def base_measure(measure: str, white: int | None) -> str:
+    """Names what a number is a density with respect to: grey levels divided by another white have another one.
+
+    Example:
+        >>> base_measure("density", 255), base_measure("mass", 255)
+        ('density of levels / 255', 'mass')
+    """
+    return f"density of levels / {white}" if measure == "density" and white else measure
 
 
 def read(directory: Path) -> Result:

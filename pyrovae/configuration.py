@@ -138,13 +138,12 @@ def read(path: Path, overrides: Sequence[str] = (), *, seed: int | None = None) 
     if seed is not None:
         content["seed"] = seed
         later["", "seed"] = f"--seed {seed}"
-    if ("data", "path") not in later:
-        anchor(content, path.parent)
+    anchor(content, Path() if ("data", "path") in later else path.parent)
     return Experiment.of(path.stem, content, source=str(path), text=text, later=later)
 
 
 def anchor(content: Mapping[str, Any], folder: Path) -> None:
-    """Reads a file's own data.path from the file's folder where something lies there, so that both can move."""
+    """Makes data.path whole where something lies there: in the file's folder, or for ``--set`` in the working one."""
     data = content.get("data")
     named = data.get("path") if isinstance(data, dict) else None
     if isinstance(data, dict) and isinstance(named, str) and (folder / named).exists():

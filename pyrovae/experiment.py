@@ -211,6 +211,13 @@ def judge(
     return evidence, True
 
 
+def described(directory: Path) -> dict[str, Any]:
+    """Returns what a run says of its data, with what manifests of the first revisions do not say."""
+    data: dict[str, Any] = runs.read_json(directory / runs.MANIFEST)["data"]
+    levels = 2 if data["support"] == "binary" else None
+    return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
+
+
 def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Dataset]:
     """Returns the trained VAE of a run and its data.
 
@@ -218,9 +225,8 @@ def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Data
         PyrovaeError: The directory is no run, its checkpoint is damaged, or the data differ from those of the run.
     """
     directory = Path(directory)
-    experiment, manifest = read(directory / runs.EXPERIMENT), runs.read_json(directory / runs.MANIFEST)
-    dataset = make_data(experiment, data_dir)
-    if dataset.hashes() != manifest["data"]["hashes"]:
+    dataset = make_data(read(directory / runs.EXPERIMENT), data_dir)
+    if dataset.hashes() != described(directory)["hashes"]:
         raise PyrovaeError(
             f"data set {dataset.name} differs from the one that {directory} was trained on",
             hint="give --data-dir the folder that the run used",
@@ -230,8 +236,7 @@ def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Data
 
 def load_vae(directory: Path) -> VAE:
     """Returns the trained VAE of a run; the data are not needed."""
-    experiment, manifest = read(directory / runs.EXPERIMENT), runs.read_json(directory / runs.MANIFEST)
-    vae = make_vae(experiment, manifest["data"])
+    vae = make_vae(read(directory / runs.EXPERIMENT), described(directory))
     runs.read_checkpoint(directory / runs.CHECKPOINT, vae)
     return vae.eval()
 

@@ -135,16 +135,16 @@ def manifold(vae: VAE, dataset: Dataset, plane: Tensor, label: Tensor | None) ->
 
 def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
     """Moves each dimension through the codes' central 98 % around the first test datum, those used most first."""
-    points, dimensions, moved = traversal_points(z)
+    points, dimensions, moved = traversal_points(z[0], z)
     return figures.traversals(decode(vae, points, label), dimensions=dimensions, values=moved, span=span)
 
 
-def traversal_points(z: Tensor) -> tuple[Tensor, list[int], Tensor]:
-    """Returns points around the first code, ``(dimensions, steps, D)``, the dimensions and the steps in deviations."""
+def traversal_points(start: Tensor, z: Tensor) -> tuple[Tensor, list[int], Tensor]:
+    """Returns points around a code, ``(dimensions, steps, D)``, the dimensions and the steps in deviations of z."""
     spread = z.std(0)
     dimensions = spread.argsort(descending=True)[:10]
     reach = torch.linspace(-2.3, 2.3, STEPS, device=z.device)
-    points = z[0].repeat(len(dimensions), STEPS, 1)
+    points = start.repeat(len(dimensions), STEPS, 1)
     for row, d in enumerate(dimensions):
         points[row, :, d] = z[:, d].mean() + reach * spread[d]
     return points, dimensions.tolist(), reach.round(decimals=2)

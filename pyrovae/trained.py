@@ -20,7 +20,7 @@ from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Evidence, log_marginal
 from pyrovae.evaluation.evidence import batches
-from pyrovae.experiment import load, load_vae
+from pyrovae.experiment import described, load, load_vae
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE
 
@@ -66,7 +66,13 @@ class Trained:
         Raises:
             PyrovaeError: The file does not fit the model, or lacks labels that the model reads.
         """
-        x, y = load(self.directory, data_dir)[1].held_out("test") if data is None else read_rows(data, self.description)
+        if label is not None and not self.vae.conditional:
+            hint = "train with vae.conditional = true"
+            raise PyrovaeError(f"--class {label}: this VAE reads no labels", hint=hint, exit_code=2)
+        if data is None:
+            x, y = load(self.directory, data_dir)[1].held_out("test")
+        else:
+            x, y = read_rows(data, self.description, labels=self.vae.conditional and label is None)
         if not self.vae.conditional:
             return x, None
         if label is not None:
@@ -79,14 +85,16 @@ class Trained:
 
 def open_run(directory: Path) -> Trained:
     """Opens a run for use; the data it was trained on are not needed."""
-    return Trained(directory, load_vae(directory), runs.read_json(directory / runs.MANIFEST)["data"])
+    return Trained(directory, load_vae(directory), described(directory))
 
 
 @torch.no_grad()
-def embed(run: Trained, output: Path, data: Path | None = None, data_dir: Path | None = None) -> Path:
+def embed(
+    run: Trained, output: Path, data: Path | None = None, data_dir: Path | None = None, *, label: str | None = None
+) -> Path:
     """Writes E[z | x] of each row to a .npy or .csv file, shape ``(n, latent_dim)``."""
     check_suffix(output, ".npy", ".csv")
-    z = torch.cat([run.vae.embed(*batch) for batch in batches(run.vae, *run.rows(data, data_dir), size=CHUNK)])
+    z = torch.cat([run.vae.embed(*batch) for batch in batches(run.vae, *run.rows(data, data_dir, label), size=CHUNK)])
     return write_numbers(output, z, [f"z{d}" for d in range(z.shape[1])])
 
 
@@ -96,6 +104,7 @@ def score(
     data: Path | None = None,
     data_dir: Path | None = None,
     *,
+    label: str | None = None,
     particles: int = 1000,
     seed: int = 0,
 ) -> Evidence:
@@ -105,7 +114,7 @@ def score(
         The evidence, whose mean and verdict are over all rows.
     """
     check_suffix(output, ".csv")
-    x, y = run.rows(data, data_dir)
+    x, y = run.rows(data, data_dir, label)
     with seeded(seed):
         evidence = log_marginal(run.vae, x, y, particles=particles, progress=True)
     names = ["row", evidence.name + (", x standardised" if run.standardised else ""), "mc_error", "khat"]
@@ -125,9 +134,11 @@ def sample(run: Trained, output: Path, label: str | None = None, *, count: int =
 
 
 @torch.no_grad()
-def reconstruct(run: Trained, output: Path, data: Path | None = None, data_dir: Path | None = None) -> Path:
+def reconstruct(
+    run: Trained, output: Path, data: Path | None = None, data_dir: Path | None = None, *, label: str | None = None
+) -> Path:
     """Saves E[x | z] at z = E[z | x] of each row; what is missing in a row is imputed. Pictures show the first 20."""
-    x, y = run.rows(data, data_dir)
+    x, y = run.rows(data, data_dir, label)
     back = torch.cat([run.vae.reconstruct(*batch) for batch in batches(run.vae, x, y, size=CHUNK)])
     pairs = x[:SHOWN].nan_to_num(), back[:SHOWN]
     return save(run, output, back, lambda: figures.reconstructions(*pairs, span=run.span))
@@ -147,9 +158,13 @@ def traverse(
     x, y = run.rows(data, data_dir, label)
     if row >= len(x):
         raise PyrovaeError(f"row {row} of {len(x)}", hint=f"rows are 0 to {len(x) - 1}", exit_code=2)
-    z = run.vae.embed(x[: gallery.MAPPED], None if y is None else y[: gallery.MAPPED])
-    z = torch.cat([run.vae.embed(x[row : row + 1], None if y is None else y[row : row + 1]), z])
-    points, dimensions, moved = gallery.traversal_points(z)
+    few = slice(gallery.MAPPED)
+    z = run.vae.embed(x[row : row + 1], None if y is None else y[row : row + 1])
+    others = run.vae.embed(x[few], None if y is None else y[few])
+    if len(others.unique(dim=0)) < 2:  # a single datum does not say how far codes go: the prior does
+        with seeded(0):
+            others = run.vae.prior().expand((gallery.MAPPED,)).sample()
+    points, dimensions, moved = gallery.traversal_points(z[0], others)
     decoded = gallery.decode(run.vae, points, None if y is None else y[row])
     labels: dict[str, Any] = {"dimensions": dimensions, "values": moved, "span": run.span}
     return save(run, output, decoded, lambda: figures.traversals(decoded, **labels))
@@ -220,6 +235,8 @@ def check_suffix(path: Path, *known: str) -> None:
     if path.suffix not in known:
         hint = f"end it in {' or '.join(known)}"
         raise PyrovaeError(f"cannot write '{path.name}'", hint=hint, exit_code=2)
+    if not path.parent.is_dir():
+        raise PyrovaeError(f"no folder {path.parent}", hint="make it first", exit_code=2)
 
 
 def class_number(label: str, classes: Sequence[str]) -> int:

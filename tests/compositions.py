@@ -92,8 +92,10 @@ def pairwise(**factors: list[str]) -> Iterator[Composition]:
     for pair in pairs:
         if pair in missing:
             found = completed(dict(pair), factors, missing)
-            for met in combinations(found.items(), 2):
-                missing.pop(frozenset(met), None)
+            fair = not Composition(**found).clashes  # what is refused has tried only the pair it is refused for
+            for met in map(frozenset, combinations(found.items(), 2)):
+                if fair or met == pair:
+                    missing.pop(met, None)
             yield Composition(**found)
 
 

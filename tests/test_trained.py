@@ -8,10 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import files, refusal, succeeds, train
+from commands import Maker, files, refusal, succeeds, train
 from PIL import Image
 
-from pyrovae import Dataset, load, log_marginal
+from pyrovae import Dataset, Experiment, load, log_marginal, runs
+from pyrovae.experiment import prepare
+from pyrovae.gallery import traversal_points
 from pyrovae.seeding import seeded
 from pyrovae.trained import open_run
 
@@ -197,6 +199,8 @@ def test_a_file_that_does_not_fit_is_named(kind: str, own: Path, tmp_path: Path)
     ("args", "words"),
     [
         (["embed", "images", "-o", "z.txt"], "end it in .npy or .csv"),
+        (["embed", "images", "-o", "nowhere/z.npy"], "no folder nowhere"),
+        (["traverse", "images", "--class", "nonsense"], "this VAE reads no labels"),
         (["score", "images", "-o", "z.npy"], "end it in .csv"),
         (["traverse", "images", "--row", 900], "rows are 0 to"),
         (["interpolate", "images", 0, 900], "they are 0 to"),
@@ -218,3 +222,45 @@ def test_what_a_run_knows_of_its_data_needs_no_data(own: Path) -> None:
     vae, dataset = load(own / "table")
     assert isinstance(dataset, Dataset)
     assert torch.equal(vae.decode(torch.zeros(1, 4)), run.vae.decode(torch.zeros(1, 4)))
+
+
+def test_a_traversal_moves_one_code_of_one_datum(own: Path, tmp_path: Path) -> None:
+    """Mutation: all steps at one place; steps that depend on the other data of the file alone, which may be one."""
+    picture = own / "pictures/a/00.png"
+    succeeds("traverse", own / "images", "--data", picture, "-o", tmp_path / "t.npy")
+    drawn = np.load(tmp_path / "t.npy")
+    assert (np.ptp(drawn, axis=1).reshape(len(drawn), -1).max(1) > 1e-6).all()
+    run = open_run(own / "images")
+    start = run.vae.embed(run.rows(picture)[0])[0]
+    points, dimensions, _ = traversal_points(start, torch.randn(50, len(start)))
+    for row, d in zip(points, dimensions, strict=True):
+        others = [k for k in range(len(start)) if k != d]
+        assert torch.equal(row[:, others], start[others].expand(len(row), -1))
+        assert (row[:, d].diff() > 0).all()
+
+
+def test_a_run_of_the_first_revisions_is_still_used(copied: Maker, tmp_path: Path) -> None:
+    directory = copied("pools")
+    manifest = runs.read_json(directory / runs.MANIFEST)
+    for key in ("levels", "missing", "units", "seed"):
+        del manifest["data"][key]
+    runs.write_json(directory / runs.MANIFEST, manifest)
+    np.save(tmp_path / "x.npy", np.full((3, 1, 8, 8), 9, dtype=np.uint8))
+    succeeds("embed", directory, "--data", tmp_path / "x.npy", "-o", tmp_path / "z.npy")
+    succeeds("score", directory, "-o", tmp_path / "s.csv", "--particles", 50)
+
+
+def test_labels_that_a_model_does_not_read_do_not_matter(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").write_text("height,weight,kind\n170,70,unheard\n180,80,\n")
+    succeeds("embed", own / "table", "--data", tmp_path / "new.csv", "-o", tmp_path / "z.npy")
+    assert np.load(tmp_path / "z.npy").shape == (2, 4)
+
+
+def test_pseudo_inputs_start_from_training_data() -> None:
+    """Mutation: examples from the test split."""
+    planned = Experiment.of("v", {"prior": {"name": "vamp", "pseudo_inputs": 30}, "data": {"binarize": "threshold"}})
+    made = prepare(planned)
+    starts = made.vae.prior.pseudo_inputs().round()
+    train_rows, test_rows = (made.dataset.held_out(split)[0] for split in ("train", "test"))
+    assert all((train_rows == u).flatten(1).all(1).any() for u in starts)
+    assert not all((test_rows == u).flatten(1).all(1).any() for u in starts)

@@ -6,7 +6,7 @@ run's rule, numbers are standardised by what the training rows decided, columns 
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -28,7 +28,7 @@ from pyrovae.data.checks import (
 )
 from pyrovae.data.folder import COUNTS, SUFFIXES, Channels, read_folder, read_images
 from pyrovae.data.supports import check_values
-from pyrovae.data.tables import read_header, read_table
+from pyrovae.data.tables import Delimiter, read_header, read_table
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
@@ -40,13 +40,14 @@ NEAR_LEVEL = 0.01
 UNIT_HINT = "the model reads floats in [0, 1], and bytes by their white"
 
 
-def read_rows(file: Path | str, like: Description) -> tuple[Tensor, Tensor | None]:
+def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tuple[Tensor, Tensor | None]:
     """Returns what the programs of a trained model read of a file.
 
     Args:
         file: `.npy`, `.npz`, `.csv`, an image, or a folder of images.
         like: What the run's data were: `support`, `max_level`, `binarize`, `event_shape`, `classes`, `units` (as
             `Units.to_dict` writes them, or None), `missing`, `seed`.
+        labels: Whether to read labels; a model that needs none takes files whose labels are missing or unknown to it.
 
     Returns:
         x as float32 of shape `(n, *event_shape)`, and y where the file has labels and the run's data had classes. What
@@ -57,13 +58,16 @@ def read_rows(file: Path | str, like: Description) -> tuple[Tensor, Tensor | Non
     """
     file = Path(file).expanduser()
     units = None if like["units"] is None else Units.from_dict(like["units"])
-    values, labels = _read_file(file, like, units)
+    values, named = _read_file(file, like, units, labels=labels)
     x = _shaped(file.name, values, tuple(like["event_shape"]))
-    y = None if labels is None or not like["classes"] else _numbered(file.name, labels, like["classes"], len(x))
+    wanted = named if labels and like["classes"] else None
+    y = None if wanted is None else _numbered(file.name, wanted, like["classes"], len(x))
     return _to_model(file.name, x, like, units), y
 
 
-def _read_file(file: Path, like: Description, units: Units | None) -> tuple[Array, Array | Sequence[str] | None]:
+def _read_file(
+    file: Path, like: Description, units: Units | None, *, labels: bool
+) -> tuple[Array, Array | Sequence[str] | None]:
     if file.is_dir():
         x, names = read_folder(file, *_image_shape(file, like["event_shape"]))
         return x, names or None
@@ -72,7 +76,7 @@ def _read_file(file: Path, like: Description, units: Units | None) -> tuple[Arra
     suffix = file.suffix.lower()
     if suffix in SUFFIXES:
         return read_images([file], *_image_shape(file, like["event_shape"])), None
-    return _read_table(file, like, units) if suffix == ".csv" else load_arrays(file)
+    return _read_table(file, like, units, labels=labels) if suffix == ".csv" else load_arrays(file)
 
 
 def _image_shape(file: Path, event_shape: Sequence[int]) -> tuple[Sequence[int], Channels]:
@@ -84,15 +88,23 @@ def _image_shape(file: Path, event_shape: Sequence[int]) -> tuple[Sequence[int],
     raise PyrovaeError(message, hint="give a .npy or .csv file")
 
 
-def _read_table(file: Path, like: Description, units: Units | None) -> tuple[Array, Sequence[str] | None]:
+def _read_table(
+    file: Path, like: Description, units: Units | None, *, labels: bool
+) -> tuple[Array, Sequence[str] | None]:
     """Returns the columns that the model reads, by name where it knows their names, and the labels if there are any."""
     columns, label = (units.columns or None, units.label) if units else (None, None)
-    header = read_header(file)
-    label = label if label in header else None
+    delimiter = _delimiter(file, columns or ())
+    header = read_header(file, delimiter)
+    label = label if labels and label in header else None
     if units and columns:
         _check_columns(file.name, header, units)
-    table = read_table(file, label=label, columns=columns, missing=like["missing"])
+    table = read_table(file, label=label, columns=columns, delimiter=delimiter, missing=like["missing"])
     return table.x, table.labels or None
+
+
+def _delimiter(file: Path, columns: Sequence[str]) -> Delimiter | None:
+    """Returns what parts a header into the columns that the model reads; None, to be guessed, where nothing does."""
+    return next((mark for mark in get_args(Delimiter) if {*columns} <= {*read_header(file, mark)}), None)
 
 
 def _check_columns(name: str, header: Sequence[str], units: Units) -> None:

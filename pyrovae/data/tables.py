@@ -146,13 +146,13 @@ def read_table(
     return table
 
 
-def read_header(file: Path) -> list[str]:
+def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
     """Returns the names of all columns.
 
     Raises:
         PyrovaeError: The file is no table.
     """
-    with _lines(file, None) as lines:
+    with _lines(file, delimiter) as lines:
         return _header(file.name, lines)
 
 

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from math import prod
-from typing import Any
+from typing import Annotated, Any
 
 from torch import Tensor
 
@@ -10,12 +10,18 @@ from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import FEWEST, Estimate, Evidence, log_marginal
 from pyrovae.evaluation.latent import active_units, distortion, rate
+from pyrovae.ranges import Range
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE, is_point
 
 
 def evaluate(
-    vae: VAE, dataset: Dataset, seed: int = 0, *, particles: int = 1000, data: int | None = None
+    vae: VAE,
+    dataset: Dataset,
+    seed: int = 0,
+    *,
+    particles: Annotated[int, Range(FEWEST)] = 1000,
+    data: Annotated[int, Range(2)] | None = None,
 ) -> tuple[dict[str, Any], Estimate]:
     """Judges a VAE on test data; changes no parameter and no random state outside.
 
@@ -45,7 +51,7 @@ def evaluate(
         rates, distortions = rate(vae, x, y), distortion(vae, x, y)
         active = active_units(vae, x, y)
     measure = vae.likelihood.measure
-    if measure == "mass" and dataset.support == "levels" and not vae.missing:
+    if measure == "mass" and dataset.support == "levels" and not vae.missing and not is_point(vae.posterior):
         evidence = replace(evidence, dims=prod(dataset.event_shape))
     return {
         "estimator": evidence.estimator,

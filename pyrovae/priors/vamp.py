@@ -62,7 +62,7 @@ class Vamp(MixturePrior):
         check_vamp(posterior, support)
         super().__init__(pseudo_inputs, classes_read(classes, labels=labels))
         self.posterior = posterior
-        self.real = support == "real"
+        self.support, self.real = support, support == "real"
         group = torch.arange(pseudo_inputs) * max(classes, 1) // pseudo_inputs
         if examples is None:
             examples = (
