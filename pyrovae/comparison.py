@@ -32,7 +32,7 @@ class Result:
             "binarisation": data["binarize"],
             "test data": f"{data['hashes']['test']} ({self.numbers['data']} judged)",
             "quantity": self.numbers["quantity"],
-            "base measure": base_measure(self.numbers["measure"], data["max_level"]),
+            "base measure": base_measure(self.numbers["measure"], data.get("max_level")),
             "estimator": self.numbers["estimator"],
         }
 

@@ -178,9 +178,8 @@ def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
     size, batch_size = len(dataset.train), experiment.sections["train"]["batch_size"]
     if size < batch_size:
         raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
-    asked = experiment.sections["evaluation"]["data"]
-    if asked == 1 or len(dataset.test) < 2:
-        hint = "set evaluation.data to 2 or more" if asked == 1 else "give more data, or a larger data.test"
+    if len(dataset.test) < 2:
+        hint = "give more data, or a larger data.test"
         raise PyrovaeError("1 test datum to judge: a standard error needs 2", hint=hint)
 
 

@@ -227,6 +227,7 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
 
 def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     text = io.StringIO(newline="")
+    path.parent.mkdir(parents=True, exist_ok=True)
     csv.writer(text, lineterminator="\n").writerows([names, *rows])
     runs.write(path, text.getvalue().encode())
 
@@ -235,8 +236,6 @@ def check_suffix(path: Path, *known: str) -> None:
     if path.suffix not in known:
         hint = f"end it in {' or '.join(known)}"
         raise PyrovaeError(f"cannot write '{path.name}'", hint=hint, exit_code=2)
-    if not path.parent.is_dir():
-        raise PyrovaeError(f"no folder {path.parent}", hint="make it first", exit_code=2)
 
 
 def class_number(label: str, classes: Sequence[str]) -> int:

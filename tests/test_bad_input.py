@@ -48,7 +48,6 @@ GREY = np.linspace(0, 1, 60 * 64, dtype="float32").reshape(60, 8, 8)
         ({"x": real(1)}, {}, "1 rows are too few for 1 validation and 1 test rows"),
         ({"x": real(18)}, {}, "14 rows < batch size 16"),
         ({"x": real(60)}, {"data.test": 1}, "1 test datum to judge: a standard error needs 2"),
-        ({"x": real(60)}, {"evaluation.data": 1}, "1 test datum to judge: a standard error needs 2"),
         ({"x": real(60)}, {"data.test": 40, "data.validation": 30}, "60 rows are too few for 30 validation and 40"),
         ({"x": real(60), "y": LABELS[:53]}, {}, "60 images but 53 labels"),
         ({"x": real(60), "y": LABELS[:, None]}, {}, "60 images but labels of shape (60, 1)"),
