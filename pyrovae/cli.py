@@ -22,7 +22,7 @@ data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Whe
 threads = click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
 seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces the experiment's seed.")
 noise = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
-label = click.option("--class", "label", help="Only this class, by name or number.")
+label = click.option("--class", "label", help="Draw, or read the data as, this class, by name or number.")
 output = click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png, .npy or .csv file.")
 rows = click.option(
     "--data", "rows", type=click.Path(path_type=Path), help="Your file; by default the run's test data."
@@ -150,17 +150,21 @@ def evaluate(
 @click.argument("run")
 @label
 @click.option("--count", type=click.IntRange(min=1), default=64, show_default=True, help="How many.")
+@click.option("--mean", is_flag=True, help="Write E[x | z] to .npy and .csv too, instead of draws of x.")
 @output
 @noise
 @runs_dir
-def sample(*, run: str, label: str | None, count: int, output: Path | None, seed: int, runs_dir: Path) -> None:
-    """Draw data from the model of RUN and save them as a picture or as numbers."""
+def sample(
+    *, run: str, label: str | None, count: int, mean: bool, output: Path | None, seed: int, runs_dir: Path
+) -> None:
+    """Draw data from the model of RUN: numbers are draws of x, a picture shows E[x | z] of each draw of z."""
     from pyrovae import trained
 
     opened = open_run(run, runs_dir)
     # A class may be called "T-shirt/top", a file may not.
     suffix = "" if label is None else "-class-" + re.sub(r"[^\w.-]+", "-", label)
-    click.echo(trained.sample(opened, output or figure(opened, f"sample{suffix}"), label, count=count, seed=seed))
+    path = output or figure(opened, f"sample{suffix}")
+    click.echo(trained.sample(opened, path, label, count=count, seed=seed, mean=mean))
 
 
 @main.command()
@@ -322,22 +326,25 @@ def data() -> None:
 
 @data.command()
 @click.argument("name")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Option, such as support=count.")
 @data_dir
-def info(*, name: str, data_dir: Path | None) -> None:
+def info(*, name: str, overrides: tuple[str, ...], data_dir: Path | None) -> None:
     """Print what is known of NAME: a data set, your .npy, .npz, .csv or folder, or an experiment's (.toml)."""
-    from pyrovae import experiment
+    from pyrovae import configuration, experiment
     from pyrovae.schema import TABLES, row
 
-    if name.endswith(".toml"):
-        click.echo(experiment.make_data(experiment.read(find_config(name)), data_dir).summary())
-        return
     if name in OWN:
         reason = f"data set '{name}' is a file of yours"
         raise PyrovaeError(reason, hint=f"pyrovae data info {OWN[name]}, or EXPERIMENT.toml", exit_code=2)
-    kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
-    own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
-    chosen = row("data", kind)(data_dir, path=name) if own else row("data", name)(data_dir)
-    click.echo(chosen.summary())
+    options = [f"data.{option.removeprefix('data.')}" for option in overrides]
+    if name.endswith(".toml"):
+        planned = experiment.read(find_config(name), options)
+    else:
+        kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
+        own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
+        row("data", kind if own else name)  # names the nearest one where there is none
+        planned = configuration.of_data({"name": kind, "path": name} if own else {"name": name}, options)
+    click.echo(experiment.make_data(planned, data_dir).summary())
 
 
 @data.command()

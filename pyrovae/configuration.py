@@ -142,6 +142,13 @@ def read(path: Path, overrides: Sequence[str] = (), *, seed: int | None = None) 
     return Experiment.of(path.stem, content, source=str(path), text=text, later=later)
 
 
+def of_data(section: Mapping[str, Any], overrides: Sequence[str]) -> Experiment:
+    """Returns an experiment of which only the data matter."""
+    content = {"data": dict(section)}
+    later = {merge(content, override): f"--set {override}" for override in overrides}
+    return Experiment.of("data", content, source="data", later=later)
+
+
 def anchor(content: Mapping[str, Any], folder: Path) -> None:
     """Makes data.path whole where something lies there: in the file's folder, or for ``--set`` in the working one."""
     data = content.get("data")

@@ -124,11 +124,20 @@ def score(
 
 
 @torch.no_grad()
-def sample(run: Trained, output: Path, label: str | None = None, *, count: int = 64, seed: int = 0) -> Path:
-    """Draws data from the model, all of one class where one is named, and saves E[x | z] of each."""
+def sample(
+    run: Trained,
+    output: Path,
+    label: str | None = None,
+    *,
+    count: int = 64,
+    seed: int = 0,
+    mean: bool = False,
+) -> Path:
+    """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z]."""
+    check_suffix(output, ".png", ".npy", ".csv")
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
-        drawn = run.vae.sample(count, y)
+        drawn = run.vae.sample(count, y, mean=mean or output.suffix == ".png")
     title = f"samples of {'the prior' if label is None else f'class {label}'}, E[x | z]"
     return save(run, output, drawn, lambda: figures.image_grid(drawn, title=title, span=run.span))
 

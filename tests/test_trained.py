@@ -115,6 +115,24 @@ def test_reconstructions_are_in_the_units_of_the_file(own: Path, tmp_path: Path)
     assert 50 < means[1] < 80
 
 
+def test_numbers_are_draws_and_means_where_they_are_asked_for(own: Path, tmp_path: Path) -> None:
+    """Mutation: E[x | z] written for both, which has no noise and no grey levels."""
+    for name, flags in (("draws", []), ("means", ["--mean"])):
+        succeeds("sample", own / "images", "--count", 50, *flags, "-o", tmp_path / f"{name}.npy")
+    on_grid = [
+        np.abs(255 * x - np.round(255 * x)).max() < 1e-3
+        for x in (np.load(tmp_path / f"{name}.npy") for name in ("draws", "means"))
+    ]
+    assert on_grid == [True, False]
+
+
+def test_one_datum_has_a_score_and_no_standard_error(own: Path, tmp_path: Path) -> None:
+    picture = own / "pictures/a/00.png"
+    printed = succeeds("score", own / "images", "--data", picture, "-o", tmp_path / "s.csv", "--particles", 50)
+    assert "±" not in printed
+    assert "bits" in printed or "nats per datum (1 data)" in printed
+
+
 def test_samples_of_a_table_are_in_its_units(own: Path, tmp_path: Path) -> None:
     succeeds("sample", own / "table", "--count", 200, "-o", tmp_path / "x.csv")
     header, *body = rows_of(tmp_path / "x.csv")

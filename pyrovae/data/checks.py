@@ -156,7 +156,9 @@ def to_labels(where: str, values: Tensor | Array, rows: int) -> Array:
         count = f"{len(y)} labels" if y.ndim == 1 else f"labels of shape {y.shape}"
         raise PyrovaeError(f"data set {where}: {rows} images but {count}", hint="give one integer label per image")
     if y.dtype.kind not in "biu":
-        raise PyrovaeError(f"data set {where}: labels are {y.dtype}, not integers 0..C-1", hint="y.astype('int64')")
+        words = "classes, y = np.unique(y, return_inverse=True) numbers words; data.classes = [...] names the numbers"
+        hint = "y.astype('int64')" if y.dtype.kind == "f" else words
+        raise PyrovaeError(f"data set {where}: labels are {y.dtype}, not integers 0..C-1", hint=hint)
     row = first_row(y, lambda piece: piece < 0)
     if row is not None:
         raise PyrovaeError(f"data set {where}: sample {row} has label {y[row]}, not one of 0..C-1", hint=RENUMBER)

@@ -66,7 +66,8 @@ class Estimate:
     @property
     def standard_error(self) -> float:
         """Standard error of the mean over data."""
-        return self.log_prob.double().std().item() / math.sqrt(len(self.log_prob))
+        size = len(self.log_prob)
+        return self.log_prob.double().std().item() / math.sqrt(size) if size > 1 else math.nan
 
     @property
     def bits_per_dim(self) -> float:
@@ -74,15 +75,21 @@ class Estimate:
         return -self.mean / (self.dims or 1) / math.log(2)
 
     def __str__(self) -> str:
-        number = f"{self.mean:.2f} ± {self.standard_error:.2f} nats per datum"
+        error = self.standard_error
+        number = f"{self.mean:.2f}{plus_minus(error, 2)} nats per datum"
         if self.dims is not None:
-            number += f" = {self.bits_per_dim:.3f} ± {self.standard_error / self.dims / math.log(2):.3f} bits/dim"
+            number += f" = {self.bits_per_dim:.3f}{plus_minus(error / self.dims / math.log(2), 3)} bits/dim"
         return f"{self.name} = {number} ({len(self.log_prob)} data); {self.reliability}"
 
     @property
     def reliability(self) -> str:
         """The verdict and what it rests on, in words."""
         return self.verdict
+
+
+def plus_minus(error: float, digits: int) -> str:
+    """Writes an error, or nothing where one datum has none."""
+    return "" if math.isnan(error) else f" ± {error:.{digits}f}"
 
 
 @dataclass(frozen=True)

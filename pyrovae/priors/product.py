@@ -14,6 +14,8 @@ from torch.distributions import constraints
 
 from pyrovae.errors import PyrovaeError
 
+EXAMPLE = '{name = "laplace", latent_dim = 2}'
+
 
 class Concatenation(TorchDistribution):
     r"""Independent distributions side by side, :math:`p(z) = \prod_j p_j(z_j)` over consecutive slices of z.
@@ -137,9 +139,9 @@ def problems_of(key: str, part: Any) -> list[str]:
     from pyrovae import schema  # which reads the table that this prior stands in
 
     if not isinstance(part, Mapping):
-        return [f'{key} should be a table such as {{name = "laplace", latent_dim = 2}}, got {part!r}']
-    if missing := [f"{key}.{name} is missing" for name in ("name", "latent_dim") if name not in part]:
-        return missing
+        return [f"{key} should be a table such as {EXAMPLE}, got {part!r}"]
+    if missing := [name for name in ("name", "latent_dim") if name not in part]:
+        return [f"{key} needs {' and '.join(missing)}, as in {EXAMPLE}, got {dict(part)!r}"]
     size = part["latent_dim"]
     wrong = {} if schema.fits(size, int) and size > 0 else {"latent_dim": f"should be above 0, got {size!r}"}
     wrong |= schema.problems("prior", options_of(part) | {"name": part["name"]})
