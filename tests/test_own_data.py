@@ -408,7 +408,7 @@ def test_memory_does_not_grow_with_a_mapped_file(tmp_path: Path) -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=True)
     _, small, large, copied = map(float, done.stdout.split())
     assert large - small < 10
-    assert copied - small > 80, "the test above would not see copies"
+    assert copied - small > 50, "the test above would not see copies"
 
 
 def test_a_file_larger_than_memory_is_mapped(tmp_path: Path) -> None:
