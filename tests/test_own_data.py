@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -405,10 +406,12 @@ def test_memory_does_not_grow_with_a_mapped_file(tmp_path: Path) -> None:
         npy(tmp_path, rng.integers(0, 256, (rows, 4096), dtype=np.uint8), f"{rows}.npy") for rows in (2500, 25_000)
     ]
     command = [sys.executable, "-c", MEASURE, paths[0], *paths, paths[1]]  # the first one warms up
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    alone = os.environ | {"OMP_NUM_THREADS": "1"}  # each thread's arena would count
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
     _, small, large, copied = map(float, done.stdout.split())
-    assert large - small < 10
-    assert copied - small > 50, "the test above would not see copies"
+    # The file is 92 MB larger; allocators keep some tens of MB to themselves.
+    assert large - small < 40
+    assert copied - large > 50, "the test above would not see copies"
 
 
 def test_a_file_larger_than_memory_is_mapped(tmp_path: Path) -> None:
