@@ -78,7 +78,7 @@ class Trained:
         if label is not None:
             y = torch.full((len(x),), class_number(label, self.description["classes"]))
         if y is None:
-            hint = "give .npz with x and y, a folder a class, or --class"
+            hint = "give labels (.npz with x and y, the label column, a sub-folder a class), or --class"
             raise PyrovaeError(f"{data} has no labels, which this VAE reads", hint=hint, exit_code=2)
         return x, y
 
@@ -209,7 +209,9 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
     if row >= len(x):
         raise PyrovaeError(f"test datum {end} of {len(x)}", hint=f"they are 0 to {len(x) - 1}", exit_code=2)
     if not end.isdecimal() and len(x) != 1:
-        raise PyrovaeError(f"{end} holds {len(x)} data, not 1", hint="give a picture, or a test index", exit_code=2)
+        raise PyrovaeError(
+            f"{end} holds {len(x)} data, not 1", hint="give a file of one datum, or a test index", exit_code=2
+        )
     return x[row : row + 1], None if y is None else y[row : row + 1]
 
 

@@ -408,13 +408,12 @@ def test_divergence_from_a_diagonal_normal_is_that_from_the_dense_one(p: TorchDi
         kl_divergence(p, Laplace(loc, scale).to_event(1))
 
 
-@pytest.mark.parametrize(
-    "p", [StudentT(torch.tensor(4.5).double(), 0.3, 0.6), Laplace(torch.tensor(0.3).double(), 0.6)]
-)
-@pytest.mark.parametrize("q", [Normal(torch.tensor(-0.5).double(), 1.4), Laplace(torch.tensor(-0.5).double(), 1.4)])
+HEAVY, SHARP = StudentT(torch.tensor(4.5).double(), 0.3, 0.6), Laplace(torch.tensor(0.3).double(), 0.6)
+NORMAL, OTHER = Normal(torch.tensor(-0.5).double(), 1.4), Laplace(torch.tensor(-0.5).double(), 1.4)
+
+
+@pytest.mark.parametrize(("p", "q"), [(HEAVY, NORMAL), (SHARP, NORMAL), (SHARP, OTHER)])
 def test_divergences_agree_with_quadrature(p: TorchDistribution, q: TorchDistribution) -> None:
-    if isinstance(p, StudentT) and isinstance(q, Laplace):
-        pytest.skip("no closed form")
     p, q = (d.expand((1,)).to_event(1) for d in (p, q))
     expected = quadrature(p, lambda z: (p.log_prob(z) - q.log_prob(z)).unsqueeze(-1))
     torch.testing.assert_close(kl_divergence(p, q), expected.squeeze(), rtol=0, atol=1e-4)

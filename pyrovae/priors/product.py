@@ -124,7 +124,11 @@ def check_parts(parts: Sequence[Mapping[str, Any]], latent_dim: int) -> None:
     """Refuses parts that say what cannot be, all mistakes at once."""
     found = [problem for j, part in enumerate(parts) for problem in problems_of(f"prior.parts[{j}]", part)]
     if found:
-        raise PyrovaeError("\n".join(found), hint="pyrovae list priors shows every name and option", exit_code=2)
+        raise PyrovaeError(
+            "\n".join(found),
+            hint="each part is {name, latent_dim, options}; pyrovae list priors shows the names and their options",
+            exit_code=2,
+        )
     sizes = [part["latent_dim"] for part in parts]
     if sum(sizes) != latent_dim:
         raise PyrovaeError(
