@@ -312,11 +312,12 @@ def compare(*, names: tuple[str, ...], runs_dir: Path) -> None:
 
 @main.command("list")
 @click.argument("table", required=False)
-def list_rows(*, table: str | None) -> None:
+@click.option("--markdown", is_flag=True, help="Write tables for a page of documentation.")
+def list_rows(*, table: str | None, markdown: bool) -> None:
     """Print what can be composed: all of it, or one TABLE, such as priors, networks, data or experiments."""
     from pyrovae import listing
 
-    click.echo(listing.listing(table, experiments()))
+    click.echo(listing.listing(table, experiments(), markdown=markdown))
 
 
 @main.group()

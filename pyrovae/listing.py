@@ -9,16 +9,21 @@ from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.schema import TABLES, Factory, options, type_name
 
 
-def listing(table: str | None, experiments: Mapping[str, Path]) -> str:
+def listing(table: str | None, experiments: Mapping[str, Path], *, markdown: bool = False) -> str:
     """Returns one table, or all of them.
+
+    Args:
+        table: Which one.
+        experiments: The built-in experiments by name.
+        markdown: Write tables for a page of documentation.
 
     Raises:
         PyrovaeError: There is no such table.
     """
     if table is not None and table not in (*TABLES, "experiments"):
         raise PyrovaeError(f"unknown table '{table}'", hint=did_you_mean(table, [*TABLES, "experiments"]), exit_code=2)
-    blocks = [block(name) for name in TABLES if table in (None, name)]
-    if table in (None, "experiments"):
+    blocks = [page(name) if markdown else block(name) for name in TABLES if table in (None, name)]
+    if table in (None, "experiments") and not markdown:
         blocks.append("\n".join(["experiments", *(f"  {name}" for name in experiments)]))
     return "\n\n".join(blocks)
 
@@ -28,6 +33,25 @@ def block(table: str) -> str:
     shared = {labels(factory) for factory in rows.values()}
     title = f"{table} (each reads y{shared.pop()})" if len(shared) == 1 and "" not in shared else table
     return "\n".join([title, *(entry(name, factory, reads=title == table) for name, factory in rows.items())])
+
+
+def page(table: str) -> str:
+    """Returns a table in Markdown: name, what it is, what makes it read labels, options with their defaults."""
+    head = [f"## {table}", "", "| name | what it is | reads y | options |", "|---|---|---|---|"]
+    return "\n".join([*head, *(cells(name, factory) for name, factory in TABLES[table].items())])
+
+
+def cells(name: str, factory: Factory) -> str:
+    """Returns a row in Markdown.
+
+    Example:
+        >>> from pyrovae.networks import gated_mlp
+        >>> cells("gated-mlp", gated_mlp).split(" | ")[2:]
+        ['with `vae.conditional = true`', '`hidden = [300, 300]` |']
+    """
+    chosen = ", ".join(f"`{key} = {value(option.default)}`" for key, option in options(factory).items())
+    reads = labels(factory).strip().replace("with ", "with `") + "`" * bool(labels(factory))
+    return f"| `{name}` | {summary(factory).replace('|', chr(92) + '|')} | {reads} | {chosen} |"
 
 
 def entry(name: str, factory: Factory, *, reads: bool = True) -> str:

@@ -109,6 +109,15 @@ def test_list_prints_all_tables_and_the_built_in_experiments() -> None:
     assert succeeds("list", "experiments").split()[1:] == list(experiments())
 
 
+@pytest.mark.parametrize("table", TABLES)
+def test_a_page_of_documentation_has_every_row(table: str) -> None:
+    title, _, head, _, *rows = succeeds("list", table, "--markdown").splitlines()
+    assert title == f"## {table}"
+    assert [row.split("`")[1] for row in rows] == list(TABLES[table])
+    unescaped = [row.replace("\\|", "").count("|") for row in (head, *rows)]
+    assert unescaped == [5] * (len(rows) + 1)
+
+
 def test_list_of_something_else() -> None:
     assert "did you mean 'priors'?" in refusal("list", "prior", code=2)
 
@@ -322,7 +331,7 @@ def test_the_users_mistake_has_no_traceback_unless_asked_for(tmp_path: Path) -> 
 
 
 def test_a_mistake_of_the_program_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(*_: object) -> None:
+    def fail(*_: object, **__: object) -> None:
         raise KeyError("oops")
 
     monkeypatch.setattr("pyrovae.listing.listing", fail)

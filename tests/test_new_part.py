@@ -41,6 +41,7 @@ def test_they_are_listed_with_their_options_and_papers() -> None:
     assert "scale = 1.0  (float)" in priors
     assert "geometric: Independent numbers of failures before a success" in likelihoods
     assert "rows = 600  (int)" in data
+    assert "| `cauchy` | Independent Cauchy" in succeeds("list", "priors", "--markdown")
 
 
 @pytest.mark.parametrize(
