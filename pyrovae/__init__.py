@@ -33,8 +33,10 @@ _HOMES = {
     "netcdf": ["load_datatree", "save_datatree"],
     "evaluation": ["active_units", "distortion", "log_marginal", "rate"],
     "configuration": ["Experiment"],
-    "experiment": ["load", "run"],
-    "errors": ["PyrovaeError"],
+    "experiment": ["load"],
+    "running": ["resume", "run"],
+    "checkpoints": ["Checkpoints"],
+    "errors": ["Interrupted", "PyrovaeError"],
 }
 _HOME = {name: module for module, names in _HOMES.items() for name in names}
 

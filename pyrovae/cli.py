@@ -20,6 +20,8 @@ runs_dir = click.option(
 )
 data_dir = click.option("--data-dir", type=click.Path(path_type=Path), help="Where data are looked for first.")
 threads = click.option("--threads", type=click.IntRange(min=1), help="Threads of torch.")
+device = click.option("--device", default="cpu", show_default=True, help="cpu, cuda or mps.")
+loggers = click.option("--logger", "loggers", multiple=True, help="Mirror the record: tensorboard, wandb or trackio.")
 seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces the experiment's seed.")
 noise = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 label = click.option("--class", "label", help="Draw, or read the data as, this class, by name or number.")
@@ -79,6 +81,10 @@ def main(*, debug: bool) -> None:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override, such as train.epochs=3.")
 @click.option("--name", help="Name of the run; by default that of the experiment, numbered.")
 @click.option("--dry-run", is_flag=True, help="Only print what would be done, and what it would cost.")
+@click.option("--precision", type=click.Choice(["fp32", "bf16"]), help="Short for --set train.precision=...")
+@click.option("--compile", "compiled", is_flag=True, help="Short for --set train.compile=true.")
+@device
+@loggers
 @runs_dir
 @data_dir
 @seed
@@ -89,23 +95,91 @@ def run(
     overrides: tuple[str, ...],
     name: str | None,
     dry_run: bool,
+    precision: str | None,
+    compiled: bool,
+    device: str,
+    loggers: tuple[str, ...],
     runs_dir: Path,
     data_dir: Path | None,
     seed: int | None,
     threads: int | None,
 ) -> None:
     """Train, judge and draw the experiment CONFIG: a TOML file or a built-in name."""
-    from pyrovae import experiment, rehearsal, runs
+    from pyrovae import configuration, rehearsal, running, runs
+    from pyrovae.training import processes
 
     set_threads(threads)
-    planned = experiment.read(find_config(config), overrides, seed=seed)
-    directory = runs.new_directory(runs_dir, name, planned.name)
-    if dry_run:
-        click.echo(rehearsal.rehearse(planned, data_dir))
-        return
-    evidence = experiment.run(planned, directory, data_dir)
-    click.echo(evidence)
-    echo_files(directory)
+    short = {"train.precision": precision, "train.compile": "true" if compiled else None}
+    overrides = (*overrides, *(f"{key}={value}" for key, value in short.items() if value is not None))
+    planned = configuration.read(find_config(config), overrides, seed=seed)
+    with processes.joined(device) as (group, device):
+        directory = runs.of_launch(runs_dir) if group.first else None
+        if group.first and directory is None:
+            directory = runs.new_directory(runs_dir, name, planned.name)
+        if dry_run:
+            click.echo(rehearsal.rehearse(planned, data_dir, device))
+            return
+        directory = Path(group.told(str(directory)))
+        evidence = running.run(planned, directory, data_dir, device=device, loggers=loggers)
+    if evidence is not None:
+        click.echo(evidence)
+        echo_files(directory)
+
+
+@main.command()
+@click.argument("run")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="What may change: train.epochs=300, ...")
+@click.option("--checkpoint", help="Go on from this one of RUN/checkpoints instead of the newest.")
+@click.option("--device", help="By default that of the run.")
+@loggers
+@runs_dir
+@data_dir
+@threads
+def resume(
+    *,
+    run: str,
+    overrides: tuple[str, ...],
+    checkpoint: str | None,
+    device: str | None,
+    loggers: tuple[str, ...],
+    runs_dir: Path,
+    data_dir: Path | None,
+    threads: int | None,
+) -> None:
+    """Go on with RUN where it stopped: bit for bit as if it had not, on this machine with these versions."""
+    from pyrovae import running, runs
+    from pyrovae.training import processes
+
+    directory = runs.find(runs_dir, run)
+    before = runs.carried_out(directory)
+    set_threads(threads or before["threads"])
+    with processes.joined(device or before["device"]) as (_, where):
+        evidence = running.resume(directory, overrides, data_dir, device=where, loggers=loggers, checkpoint=checkpoint)
+    if evidence is not None:
+        click.echo(evidence)
+        echo_files(directory)
+
+
+@main.command()
+@click.argument("run")
+@runs_dir
+@data_dir
+def replay(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
+    """Take the step again at which the loss of RUN was not finite, and say where it comes from."""
+    from pyrovae import running, runs
+
+    click.echo(running.replay(runs.find(runs_dir, run), data_dir))
+
+
+@main.command(context_settings={"ignore_unknown_options": True})
+@click.option("--processes", type=click.IntRange(min=1), default=2, show_default=True, help="On this machine.")
+@click.option("--restarts", type=click.IntRange(min=0), default=3, show_default=True, help="After a process has died.")
+@click.argument("command", nargs=-1, required=True, type=click.UNPROCESSED)
+def launch(*, processes: int, restarts: int, command: tuple[str, ...]) -> None:
+    """Train on several processes with torchrun: pyrovae launch run digits-vamp, or launch resume RUN."""
+    from pyrovae import launching
+
+    click.get_current_context().exit(launching.launch(command, processes, restarts))
 
 
 @main.command()
@@ -113,13 +187,13 @@ def run(
 @click.option("--output", "-o", type=click.Path(path_type=Path), help="File to write; by default NAME.toml.")
 def init(*, name: str, output: Path | None) -> None:
     """Write the built-in experiment NAME to a file to edit."""
-    from pyrovae import runs
+    from pyrovae import storage
 
     path = output or Path(f"{name}.toml")
     source = find_config(name, built_in=True)
     if os.path.lexists(path):
         raise PyrovaeError(f"{path} exists", hint="choose another file with --output", exit_code=2)
-    runs.write(path, source.read_bytes())
+    storage.write(path, source.read_bytes())
     click.echo(f"wrote {path}; run it with: pyrovae run {path}")
 
 
@@ -138,9 +212,10 @@ def evaluate(
 
     set_threads(threads)
     directory = runs.find(runs_dir, run)
-    vae, dataset = experiment.load(directory, data_dir)
-    planned = experiment.read(directory / runs.EXPERIMENT)
-    evidence, written = experiment.judge(planned, vae, dataset, directory, particles=particles, data=data)
+    with runs.locked(directory):
+        vae, dataset = experiment.load(directory, data_dir)
+        planned = experiment.read(directory / runs.EXPERIMENT)
+        evidence, written = experiment.judge(planned, vae, dataset, directory, particles=particles, data=data)
     click.echo(evidence)
     if written:
         click.echo(directory / runs.EVALUATION)
@@ -290,14 +365,15 @@ def interpolate(
 @data_dir
 def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
     """Draw the pictures of RUN again."""
-    from pyrovae import experiment, gallery, runs
+    from pyrovae import checkpoints, experiment, gallery, runs
 
     directory = runs.find(runs_dir, run)
-    vae, dataset = experiment.load(directory, data_dir)
-    records, seed = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT).seed
-    best = runs.checkpoint_content(directory / runs.CHECKPOINT)["epoch"]
-    for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed, best):
-        click.echo(path)
+    with runs.locked(directory):
+        vae, dataset = experiment.load(directory, data_dir)
+        records, seed = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT).seed
+        best = checkpoints.read(directory / checkpoints.BEST, "weights")["epoch"]
+        for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed, best):
+            click.echo(path)
 
 
 @main.command()
@@ -322,7 +398,7 @@ def list_rows(*, table: str | None, markdown: bool) -> None:
 
 @main.group()
 def data() -> None:
-    """Look at data sets, or download them."""
+    """Look at data sets, download them, or pack a folder of images."""
 
 
 @data.command()
@@ -357,6 +433,21 @@ def fetch(*, name: str, force: bool, data_dir: Path | None) -> None:
     from pyrovae.data import fetch as fetch_data
 
     click.echo(fetch_data(name, data_dir, force=force))
+
+
+@data.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@click.argument("out", metavar="OUT.npy", type=click.Path(path_type=Path))
+@click.option("--size", nargs=2, type=click.IntRange(min=1), metavar="H W", help="Height and width to bring all to.")
+@click.option("--channels", type=click.Choice(["grey", "colour"]), help="By default grey if all images are.")
+@click.option("--force", is_flag=True, help="Replace files that are there.")
+def pack(*, folder: Path, out: Path, size: tuple[int, int] | None, channels: Any, force: bool) -> None:
+    """Write the images of FOLDER into OUT.npy, which trains without being read into memory."""
+    from pyrovae.data.pack import pack as pack_images
+
+    packed = pack_images(folder, out, size, channels, force=force)
+    click.echo(packed)
+    click.echo(f"train on it with: {packed.command()}")
 
 
 def experiments() -> dict[str, Path]:

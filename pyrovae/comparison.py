@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from pyrovae import experiment, runs
+from pyrovae import experiment, runs, storage
 from pyrovae.checks import format_table
 from pyrovae.errors import PyrovaeError
 
@@ -53,14 +53,14 @@ def read(directory: Path) -> Result:
     Raises:
         PyrovaeError: The directory has no evaluation.
     """
-    numbers, log_prob = runs.read_json(directory / runs.EVALUATION), runs.read_array(directory / runs.PER_DATUM)
+    numbers, log_prob = storage.read_json(directory / runs.EVALUATION), storage.read_array(directory / runs.PER_DATUM)
     if len(log_prob) != numbers["data"] or abs(log_prob.mean(dtype=float) - numbers["mean"]) > 1e-3:
         what = f"{runs.PER_DATUM} and {runs.EVALUATION} of {directory} are not of one evaluation"
         raise PyrovaeError(what, hint=f"pyrovae evaluate {directory}")
     return Result(
         directory.resolve().name,
         experiment.read(directory / runs.EXPERIMENT).to_dict(),
-        runs.read_json(directory / runs.MANIFEST),
+        storage.read_json(directory / runs.MANIFEST, "data", "model"),
         numbers,
         log_prob,
     )

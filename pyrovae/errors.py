@@ -36,3 +36,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     known = sorted(known)
     near = get_close_matches(name, known, n=1)
     return f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
+
+
+class Interrupted(PyrovaeError):
+    """A training that a signal has ended, between two steps.
+
+    Args:
+        signal: Its number; the exit code is 128 more, as shells have it.
+        step: Steps taken.
+        directory: The run that can be resumed, if its state was saved.
+
+    Example:
+        >>> error = Interrupted(15, 412, "runs/a")
+        >>> str(error), error.hint, error.exit_code
+        ('interrupted at step 412', 'resume with: pyrovae resume runs/a', 143)
+    """
+
+    def __init__(self, signal: int, step: int, directory: str = "") -> None:
+        hint = f"resume with: pyrovae resume {directory}" if directory else ""
+        super().__init__(f"interrupted at step {step}", hint=hint, exit_code=128 + signal)

@@ -1,12 +1,4 @@
-"""An experiment is a file of overrides; running it leaves a directory that says what was done and what came out.
-
-experiment.toml    every option, defaults included
-manifest.json      versions, machine, seed, threads, hashes of configuration and data
-metrics.jsonl      one row an epoch
-checkpoint.pt      the best weights: tensors and plain values only
-evaluation.json    the numbers; log_marginal.npy the estimate per test datum
-figures/           the pictures
-"""
+"""From an experiment to its parts: data, VAE, objective; and from a run directory back to the trained VAE."""
 
 import sys
 from collections.abc import Mapping
@@ -14,25 +6,25 @@ from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
 from pathlib import Path
-from time import monotonic
 from typing import Any
 
 import torch
 
-from pyrovae import runs
+from pyrovae import runs, storage
+from pyrovae.checkpoints import BEST, load_weights
 from pyrovae.checks import check_combination
 from pyrovae.configuration import Experiment, read
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Estimate, evaluate
-from pyrovae.gallery import draw
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
 from pyrovae.schema import construct, factory_of, row
 from pyrovae.seeding import seeded
-from pyrovae.training import History, fit
+from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
-from pyrovae.training.fit import check_leftover
+from pyrovae.training.fit import check_leftover, check_size
+from pyrovae.training.processes import current
 from pyrovae.vae import VAE, filled
 
 EXAMPLES = 20_000  # training data handed to priors that start from data
@@ -125,46 +117,35 @@ class Prepared:
     objective: Objective
 
 
-def prepare(experiment: Experiment, data_dir: Path | None = None) -> Prepared:
+def prepare(experiment: Experiment, data_dir: Path | None = None, device: str = "cpu") -> Prepared:
     """Makes everything a run needs and refuses whatever cannot work, before anything is written.
 
     Options that the data decided, such as whether a mixture has a pool per class, are written into the experiment.
     """
+    check_device(device)
     dataset = make_data(experiment, data_dir)
     description = describe(dataset)
     vae, objective = make_vae(experiment, description, dataset), make_objective(experiment, len(dataset.train))
     check_combination(vae, dataset, objective)
     check_sizes(experiment, dataset)
-    check_leftover(objective, len(dataset.train), experiment.sections["train"]["batch_size"])
+    check_leftover(objective, len(dataset.train), experiment.sections["train"]["batch_size"], current().count)
     check_engine(experiment, vae, objective)
     prior = experiment.sections["prior"]
     decided = {"labels": vae.pools} if "labels" in prior else {}
     sections = {**experiment.sections, "prior": {**prior, **decided}}
-    return Prepared(replace(experiment, sections=sections), dataset, description, vae, objective)
+    # Made on the CPU and moved: every device starts from the same weights.
+    return Prepared(replace(experiment, sections=sections), dataset.to(device), description, vae.to(device), objective)
 
 
-def run(experiment: Experiment, directory: Path, data_dir: Path | None = None) -> Estimate:
-    """Trains, judges and draws an experiment, and leaves all of it in a new directory.
-
-    Args:
-        experiment: What to do.
-        directory: Where; it must not exist.
-        data_dir: Where data are looked for first.
-    """
-    made = prepare(experiment, data_dir)
-    experiment, dataset, vae = made.experiment, made.dataset, made.vae
-    runs.create(directory)
-    runs.write_toml(directory / runs.EXPERIMENT, experiment.to_dict())
-    manifest = runs.manifest(experiment.to_dict(), experiment.seed) | {"data": made.description, "model": facts(vae)}
-    runs.write_json(directory / runs.MANIFEST, manifest)
-    started = monotonic()
-    with runs.appended(directory / runs.METRICS) as write:
-        history = fit(vae, dataset, made.objective, experiment.seed, write, **experiment.chosen("train"))
-    runs.write_checkpoint(directory / runs.CHECKPOINT, vae.state_dict(), epoch=history.best)
-    runs.write_json(directory / runs.MANIFEST, manifest | {"training_minutes": (monotonic() - started) / 60})
-    evidence, _ = judge(experiment, vae, dataset, directory)
-    draw(vae, dataset, list(history), directory / runs.FIGURES, experiment.seed, history.best)
-    return evidence
+def check_device(device: str) -> None:
+    """Refuses a device that this machine does not have."""
+    try:
+        torch.empty(1, device=device)
+    except Exception as error:  # torch raises its own kinds, some with pages of hints
+        reason = next(iter(str(error).splitlines()), type(error).__name__)
+        raise PyrovaeError(
+            f"no device '{device}': {reason}", hint="--device cpu is always there", exit_code=2
+        ) from None
 
 
 def facts(vae: VAE) -> dict[str, Any]:
@@ -175,9 +156,7 @@ def facts(vae: VAE) -> dict[str, Any]:
 
 def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
     """Refuses what ``fit`` and ``evaluate`` would refuse, before anything is written."""
-    size, batch_size = len(dataset.train), experiment.sections["train"]["batch_size"]
-    if size < batch_size:
-        raise PyrovaeError(f"{size} rows < batch size {batch_size}", hint=f"set train.batch_size to {size} or less")
+    check_size(len(dataset.train), experiment.sections["train"]["batch_size"])
     if len(dataset.test) < 2:
         hint = "give more data, or a larger data.test"
         raise PyrovaeError("1 test datum to judge: a standard error needs 2", hint=hint)
@@ -186,7 +165,8 @@ def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
 def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None:
     """Makes and drops the engine of the training, which says what it cannot do."""
     train = experiment.sections["train"]
-    ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"])
+    options = {"precision": train["precision"], "compile": train["compile"], "processes": current()}
+    ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"], **options)
 
 
 def judge(
@@ -200,19 +180,19 @@ def judge(
     chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
     numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
     path = directory / runs.EVALUATION
-    standing = runs.read_json(path) if path.exists() else {"data": 0, "particles": 0}
+    standing = storage.read_json(path) if path.exists() else {"data": 0, "particles": 0}
     if any(numbers[size] < standing[size] for size in ("data", "particles")):
         held = f"{standing['particles']} particles of {standing['data']} data"
         print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
         return evidence, False
-    runs.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
-    runs.write_json(directory / runs.EVALUATION, numbers)
+    storage.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
+    storage.write_json(directory / runs.EVALUATION, numbers)
     return evidence, True
 
 
 def described(directory: Path) -> dict[str, Any]:
     """Returns what a run says of its data, with what manifests of the first revisions do not say."""
-    data: dict[str, Any] = runs.read_json(directory / runs.MANIFEST)["data"]
+    data: dict[str, Any] = storage.read_json(directory / runs.MANIFEST, "data", "model")["data"]
     levels = 2 if data["support"] == "binary" else None
     return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
 
@@ -225,21 +205,26 @@ def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Data
     """
     directory = Path(directory)
     dataset = make_data(read(directory / runs.EXPERIMENT), data_dir)
+    check_same_data(dataset, directory)
+    return load_vae(directory), dataset
+
+
+def check_same_data(dataset: Dataset, directory: Path) -> None:
+    """Refuses data that are not those of a run."""
     if dataset.hashes() != described(directory)["hashes"]:
         raise PyrovaeError(
             f"data set {dataset.name} differs from the one that {directory} was trained on",
             hint="give --data-dir the folder that the run used",
         )
-    return load_vae(directory), dataset
 
 
 def load_vae(directory: Path) -> VAE:
     """Returns the trained VAE of a run; the data are not needed."""
     vae = make_vae(read(directory / runs.EXPERIMENT), described(directory))
-    runs.read_checkpoint(directory / runs.CHECKPOINT, vae)
+    load_weights(directory / BEST, vae)
     return vae.eval()
 
 
 def history_of(directory: Path) -> History:
     """Returns the record of a run's training."""
-    return History(runs.read_rows(directory / runs.METRICS))
+    return History(storage.read_rows(directory / runs.METRICS))

@@ -6,7 +6,7 @@ from typing import Any
 
 import xarray as xr
 
-from pyrovae import runs
+from pyrovae import storage
 from pyrovae.errors import PyrovaeError
 
 
@@ -23,7 +23,7 @@ def save_datatree(tree: xr.DataTree, path: Path | str) -> Path:
     """
     buffer = io.BytesIO()
     tree.to_netcdf(buffer, engine="h5netcdf", encoding={node.path: encoding(node.dataset) for node in tree.leaves})
-    runs.write(Path(path), buffer.getvalue())
+    storage.write(Path(path), buffer.getvalue())
     return Path(path)
 
 

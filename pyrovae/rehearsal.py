@@ -13,32 +13,31 @@ import torch
 from torch import nn
 
 from pyrovae.configuration import Experiment
-from pyrovae.data import Dataset
-from pyrovae.experiment import prepare
-from pyrovae.objectives import Objective
-from pyrovae.vae import VAE, as_batch
+from pyrovae.experiment import Prepared, prepare
+from pyrovae.training.engines import ENGINES
+from pyrovae.vae import as_batch
 
-STEPS = 5  # timed, after one that warms up
+WARM, STEPS = 4, 5  # a graph is traced and checked first, then steps are timed
 
 
-def rehearse(experiment: Experiment, data_dir: Path | None = None) -> str:
+def rehearse(experiment: Experiment, data_dir: Path | None = None, device: str = "cpu") -> str:
     """Returns the resolved configuration, the parts with their parameter counts, and estimated memory and time.
 
     Raises:
         PyrovaeError: Whatever ``run`` would refuse.
     """
-    made = prepare(experiment, data_dir)
+    made = prepare(experiment, data_dir, device)
     experiment, dataset, vae = made.experiment, made.dataset, made.vae
     parts = {"prior": vae.prior, "likelihood": vae.likelihood, "posterior": vae.posterior}
     train = experiment.sections["train"]
     steps = train["epochs"] * math.ceil(len(dataset.train) / train["batch_size"])
-    seconds = step_seconds(vae, dataset, made.objective, train["batch_size"])
+    seconds = step_seconds(made)
     return "\n".join(
         [
             tomli_w.dumps(experiment.to_dict()),
             *(f"{name}: {type(part).__name__}, {count(part):,} parameters" for name, part in parts.items()),
             f"together: {count(vae):,} parameters (shared ones counted once)",
-            f"memory: {peak_memory():.1f} GB after {STEPS + 1} steps",
+            f"memory: {peak_memory():.1f} GB after {WARM + STEPS} steps",
             f"time: about {steps * seconds / 60:.1f} min of training ({steps:,} steps of {1e3 * seconds:.1f} ms)",
         ]
     )
@@ -48,18 +47,18 @@ def count(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters())
 
 
-def step_seconds(vae: VAE, dataset: Dataset, objective: Objective, batch_size: int) -> float:
-    """Returns the median time of a training step, data included."""
-    optimizer = torch.optim.Adam(vae.parameters(), lr=1e-6)
-    times = []
+def step_seconds(made: Prepared) -> float:
+    """Returns the median time of a training step of the chosen engine, data included; nothing is learned."""
+    train = made.experiment.sections["train"]
+    options = {"precision": train["precision"], "compile": train["compile"]}
+    index, times = torch.arange(train["batch_size"]), []
     with pyro.get_param_store().scope():
-        for _ in range(STEPS + 1):
+        engine = ENGINES[train["engine"]](made.vae, made.objective, lambda step: 1e-6, train["clip"], **options)
+        for _ in range(WARM + STEPS):
             started = perf_counter()
-            optimizer.zero_grad()
-            objective.loss_and_grads(vae.model, vae.guide, *as_batch(vae, *dataset.batch(torch.arange(batch_size))))
-            optimizer.step()
+            engine.step(*as_batch(made.vae, *made.dataset.batch(index)))
             times.append(perf_counter() - started)
-    return median(times[1:])
+    return median(times[WARM:])
 
 
 def peak_memory() -> float:

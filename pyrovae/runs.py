@@ -1,29 +1,27 @@
-"""Run directories: names that cannot leave their folder, files that are whole or absent, checkpoints without code."""
+"""Run directories: names that cannot leave their folder, one writer at a time, and what made the numbers in them."""
 
 import hashlib
-import io
 import json
 import os
 import platform
 import re
-import zipfile
-from collections.abc import Callable, Iterator, Mapping
+import socket
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import tomli_w
 import torch
-from torch import Tensor, nn
 
-from pyrovae import __version__
+from pyrovae import __version__, storage
 from pyrovae.errors import PyrovaeError
 
 EXPERIMENT, MANIFEST, METRICS = "experiment.toml", "manifest.json", "metrics.jsonl"
-CHECKPOINT, EVALUATION, PER_DATUM, FIGURES = "checkpoint.pt", "evaluation.json", "log_marginal.npy", "figures"
-FORMAT = 1  # of checkpoints
+EVALUATION, PER_DATUM, FIGURES = "evaluation.json", "log_marginal.npy", "figures"
+LOCK = ".lock"
+BUSY = 3  # exit code of a command that finds a run in use
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 PACKAGES = ("torch", "torchvision", "pyro-ppl", "numpy", "scipy", "scikit-learn", "arviz-stats")
 
@@ -74,6 +72,13 @@ def find(root: Path, run: str) -> Path:
 
 
 def create(directory: Path) -> None:
+    """Makes a run directory; one in which nothing was written yet is taken over.
+
+    Raises:
+        PyrovaeError: It cannot be made, or holds something.
+    """
+    if directory.is_dir() and all(path.name == LOCK for path in directory.iterdir()):
+        return
     try:
         directory.mkdir(parents=True)
     except OSError as error:
@@ -82,148 +87,113 @@ def create(directory: Path) -> None:
         ) from None
 
 
-def write(path: Path, content: bytes) -> None:
-    """Writes a file whole or not at all: to a temporary one beside it, synced, then renamed."""
-    partial = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        with partial.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except OSError as error:
-        hint = "make room, or choose another folder"
-        raise PyrovaeError(f"cannot write {path}: {error.strerror}", hint=hint) from None
-    finally:
-        with suppress(OSError):  # it may never have been there
-            partial.unlink()
-
-
-def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    write(path, (json.dumps(content, indent=2) + "\n").encode())
-
-
-def write_toml(path: Path, content: Mapping[str, Any]) -> None:
-    write(path, tomli_w.dumps(content).encode())
-
-
-def write_array(path: Path, array: np.ndarray) -> None:
-    buffer = io.BytesIO()
-    np.save(buffer, array)
-    write(path, buffer.getvalue())
-
-
-def write_checkpoint(path: Path, weights: Mapping[str, Tensor], *, epoch: int) -> None:
-    """Writes weights and plain values; serialised in memory first, so that a full disk is an error that says so."""
-    buffer = io.BytesIO()
-    torch.save({"format_version": FORMAT, "epoch": epoch, "weights": dict(weights)}, buffer)
-    write(path, buffer.getvalue())
-
-
-def read_checkpoint(path: Path, module: nn.Module) -> None:
-    """Loads weights into a module of the same composition.
-
-    Raises:
-        PyrovaeError: The file is missing, damaged, foreign, holds anything but tensors and plain values, or its weights
-            are those of another composition.
-    """
-    weights = checkpoint_content(path)["weights"]
-    try:
-        module.load_state_dict(weights)
-    except (RuntimeError, TypeError) as error:
-        reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-        raise PyrovaeError(f"checkpoint {path} is of another model: {reason}", hint="do not edit a run") from None
-
-
-def checkpoint_content(path: Path) -> dict[str, Any]:
-    try:
-        with zipfile.ZipFile(path) as archive:  # torch does not notice a flipped byte, the archive's checksums do
-            damaged = archive.testzip()
-        if damaged is not None:
-            raise PyrovaeError(f"checkpoint {path} is damaged (checksum of {damaged})", hint="train the run again")
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise PyrovaeError(f"no checkpoint {path}", hint="the run was not finished: train it again") from None
-    except PyrovaeError:
-        raise
-    except Exception as error:  # torch, zipfile and pickle raise a dozen kinds for a file that is not theirs
-        reason = type(error).__name__
-        raise PyrovaeError(
-            f"refusing to load {path}: not a checkpoint ({reason})", hint="train the run again"
-        ) from None
-    if not (
-        isinstance(content, dict)
-        and isinstance(content.get("format_version"), int)
-        and isinstance(content.get("weights"), dict)
-    ):
-        raise PyrovaeError(f"refusing to load {path}: not a pyrovae checkpoint", hint="train the run again")
-    if content["format_version"] > FORMAT:
-        newer = f"checkpoint format {content['format_version']} is newer than this pyrovae ({FORMAT})"
-        raise PyrovaeError(newer, hint="upgrade pyrovae")
-    return content
-
-
-def read_json(path: Path) -> dict[str, Any]:
-    """Returns the content of one of a run's JSON files.
-
-    Raises:
-        PyrovaeError: It is missing or damaged.
-    """
-    try:
-        content: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise PyrovaeError(f"no {path.name} in {path.parent}", hint=f"pyrovae evaluate {path.parent}") from None
-    except ValueError as error:
-        raise PyrovaeError(f"{path} is damaged: {error}", hint="train the run again") from None
-    wanted = {"data", "model"} if path.name == MANIFEST else set()
-    if not isinstance(content, dict) or not wanted <= set(content):
-        raise PyrovaeError(f"{path} is damaged: not what a run writes", hint="train the run again")
-    return content
-
-
-def read_array(path: Path) -> np.ndarray:
-    """Returns one of a run's arrays.
-
-    Raises:
-        PyrovaeError: It is missing or damaged.
-    """
-    try:
-        array: np.ndarray = np.load(path, allow_pickle=False)
-    except FileNotFoundError:
-        raise PyrovaeError(f"no {path.name} in {path.parent}", hint=f"pyrovae evaluate {path.parent}") from None
-    except (ValueError, EOFError) as error:
-        reason = "it holds Python objects" if "pickle" in str(error) else str(error)
-        raise PyrovaeError(f"{path} is damaged: {reason}", hint=f"pyrovae evaluate {path.parent}") from None
-    return array
-
-
-def read_rows(path: Path) -> list[dict[str, Any]]:
-    try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
-    except ValueError as error:
-        raise PyrovaeError(f"{path} is damaged: {error}", hint="train the run again") from None
-
-
 @contextmanager
-def appended(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
-    """Opens a file of JSON rows and yields what appends one, at once on disk."""
-    with path.open("a", encoding="utf-8") as file:
+def locked(directory: Path) -> Iterator[None]:
+    """Lets one process write into a run directory; the system drops the lock of a process that dies, however it dies.
 
-        def append(row: Mapping[str, Any]) -> None:
-            file.write(json.dumps(row) + "\n")
-            file.flush()
+    What a killed writer left half-written is removed.
 
-        yield append
+    Raises:
+        PyrovaeError: Another process holds it, with its number, host and since when.
+    """
+    try:
+        file = (directory / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        reason = f"cannot write in run directory {directory}: {error.strerror}"
+        raise PyrovaeError(reason, hint="check its permissions") from None
+    with file:
+        if not taken(file.fileno()):
+            file.seek(0)
+            raise PyrovaeError(
+                f"run directory {directory} is in use{holder(file.read())}",
+                hint="wait until it ends, or work in another run",
+                exit_code=BUSY,
+            )
+        file.truncate(0)
+        since = datetime.now().astimezone().isoformat(timespec="seconds")
+        file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
+        file.flush()
+        for stale in directory.rglob(".*.tmp"):
+            with suppress(OSError):
+                stale.unlink()
+        yield
 
 
-def manifest(configuration: Mapping[str, Any], seed: int) -> dict[str, Any]:
+def taken(descriptor: int) -> bool:
+    """Takes the lock of an open file, or tells that somebody has it."""
+    try:
+        if os.name == "nt":
+            import msvcrt
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)  # type: ignore[attr-defined]  # Windows alone has it
+        else:
+            import fcntl
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
+
+
+def holder(text: str) -> str:
+    """Says who wrote a lock file.
+
+    Example:
+        >>> holder('{"pid": 12, "host": "a", "since": "2026-11-25T12:01:00+00:00"}'), holder("")
+        (' by process 12 on a since 2026-11-25T12:01:00+00:00', '')
+    """
+    try:
+        content = json.loads(text)
+        return f" by process {content['pid']} on {content['host']} since {content['since']}"
+    except (ValueError, TypeError, KeyError):
+        return ""
+
+
+def manifest(configuration: Mapping[str, Any], seed: int, device: str = "cpu") -> dict[str, Any]:
     """Returns what another person needs to get the same numbers."""
     return {
-        "versions": {"pyrovae": __version__, "python": platform.python_version()}
-        | {name: version(name) for name in PACKAGES},
+        "versions": versions(),
         "machine": {"system": platform.platform(), "processor": platform.machine(), "cores": os.cpu_count()},
         "threads": torch.get_num_threads(),
-        "device": "cpu",
+        "device": device,
         "seed": seed,
-        "configuration_hash": hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12],
+        "configuration_hash": configuration_hash(configuration),
+        "configuration": configuration,
     }
+
+
+def carried_out(directory: Path) -> dict[str, Any]:
+    """Returns device and number of threads of a run."""
+    content = storage.read_json(directory / MANIFEST)
+    return {"device": content.get("device", "cpu"), "threads": content.get("threads")}
+
+
+def versions() -> dict[str, str]:
+    packages = {name: version(name) for name in PACKAGES}
+    return {"pyrovae": __version__, "python": platform.python_version()} | packages
+
+
+def launch() -> str | None:
+    """Names the ``torchrun`` that started this process, the same for a process that it starts again; else nothing.
+
+    ``TORCHELASTIC_RUN_ID`` alone may be "none"; its own process, the parent of this one, tells launches apart.
+    """
+    identity = os.environ.get("TORCHELASTIC_RUN_ID")
+    return None if identity is None else f"{identity}/{socket.gethostname()}/{os.getppid()}"
+
+
+def of_launch(root: Path) -> Path | None:
+    """Returns the run that this launch has made before it started this process again, if there is one."""
+    wanted = launch()
+    if wanted is None or not root.is_dir():
+        return None
+    for path in root.glob(f"*/{MANIFEST}"):
+        with suppress(OSError, ValueError):
+            if json.loads(path.read_text(encoding="utf-8")).get("launch") == wanted:
+                return path.parent
+    return None
+
+
+def configuration_hash(configuration: Mapping[str, Any]) -> str:
+    """Returns the first 12 hexadecimal digits of the SHA-256 of a configuration."""
+    return hashlib.sha256(json.dumps(configuration, sort_keys=True).encode()).hexdigest()[:12]

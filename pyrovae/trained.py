@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from pyrovae import figures, gallery, runs
+from pyrovae import figures, gallery, storage
 from pyrovae.data.apply import read_rows
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError
@@ -230,7 +230,7 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
     """Writes an array to .npy, or its flattened rows to .csv."""
     array = values.detach().cpu().numpy()
     if path.suffix == ".npy":
-        runs.write_array(path, array)
+        storage.write_array(path, array)
     else:
         write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
     return path
@@ -240,7 +240,7 @@ def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]])
     text = io.StringIO(newline="")
     path.parent.mkdir(parents=True, exist_ok=True)
     csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    runs.write(path, text.getvalue().encode())
+    storage.write(path, text.getvalue().encode())
 
 
 def check_suffix(path: Path, *known: str) -> None:

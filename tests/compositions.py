@@ -117,6 +117,18 @@ def cover(*tables: str) -> list[Composition]:
     return sorted(pairwise(**{table: FACTORS[table] for table in tables}))
 
 
+# Every row of every table once, beside the simplest rows of the others.
+ROWS_OF_TABLES = list(
+    dict.fromkeys(
+        composition
+        for table, names in FACTORS.items()
+        for name in names
+        for composition in [Composition(**{table: name})]
+        if not composition.clashes
+    )
+) + [Composition(prior="flat", posterior="point"), Composition(prior="gaussian-mixture", labels="pools")]
+
+
 def data(support: str = "binary", rows: int = ROWS) -> tuple[Tensor, Tensor]:
     """Returns data of a support, as programs read them, and their labels."""
     u = torch.rand(rows, *EVENT, generator=torch.Generator().manual_seed(3))

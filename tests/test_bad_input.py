@@ -18,7 +18,7 @@ LABELS = np.arange(60) % 3
 
 @pytest.fixture(autouse=True)
 def nobody_trains(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.experiment.fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("pyrovae.running.fit", lambda *_, **__: pytest.fail("trained"))
 
 
 def told(options: dict[str, Any], folder: Path) -> str:

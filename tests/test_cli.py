@@ -174,8 +174,8 @@ def test_a_dry_run_prints_what_it_would_do_and_leaves_nothing(tmp_path: Path) ->
 def test_a_run_leaves_every_file(root: Path) -> None:
     names = {path.name for path in (root / "pools").iterdir()}
     expected = {
-        "experiment.toml", "manifest.json", "metrics.jsonl", "checkpoint.pt", "evaluation.json", "log_marginal.npy",
-        "figures",
+        ".lock", "experiment.toml", "manifest.json", "metrics.jsonl", "checkpoint.pt", "checkpoints", "evaluation.json",
+        "log_marginal.npy", "figures",
     }  # fmt: skip
     assert names == expected
 
@@ -194,7 +194,7 @@ def test_a_run_draws_pictures_that_are_pictures(root: Path) -> None:
 
 
 def test_runs_are_numbered_where_no_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.experiment.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
     for _ in range(2):
         printed = succeeds("run", TINY, "--runs-dir", tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["tiny", "tiny-2"]
@@ -203,7 +203,7 @@ def test_runs_are_numbered_where_no_name_is_given(tmp_path: Path, monkeypatch: p
 
 
 def test_seed_and_threads_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.experiment.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
     before = torch.get_num_threads()
     try:
         succeeds("run", TINY, "--runs-dir", tmp_path, "--name", "a", "--seed", 7, "--threads", 2)

@@ -8,7 +8,7 @@ import pytest
 import tomli_w
 from commands import TINY, files, refusal, succeeds, train
 
-from pyrovae import DATA, LIKELIHOODS, PRIORS, runs
+from pyrovae import DATA, LIKELIHOODS, PRIORS, runs, storage
 
 PAGE = (Path(__file__).parent.parent / "docs" / "new_part.md").read_text(encoding="utf-8")
 FILES = re.findall(r"`(pyrovae/\w+/\w+\.py)`:\n\n```python\n(.*?)```", PAGE, re.DOTALL)
@@ -55,7 +55,7 @@ def test_they_are_listed_with_their_options_and_papers() -> None:
 )
 def test_they_are_trained_and_judged_from_the_command_line(options: dict[str, Any], tmp_path: Path) -> None:
     directory = train(tmp_path, "mine", options)
-    assert runs.read_json(directory / runs.EVALUATION)["quantity"] == "log p(x)"
+    assert storage.read_json(directory / runs.EVALUATION)["quantity"] == "log p(x)"
     assert "mine" in succeeds("compare", directory)
     assert "together" in succeeds("run", TINY, "--dry-run", *(f"--set={key}={value}" for key, value in options.items()))
 

@@ -226,7 +226,7 @@ def test_piwae_takes_the_same_steps_in_every_engine(prior: type[nn.Module]) -> N
         vae, x = example(prior, **({"pseudo_inputs": 4} if prior is Vamp else {}))
         torch.manual_seed(0)
         with pyro.get_param_store().scope():
-            step = make_step(vae, PIWAE(particles=6, groups=2), lambda step: 0.01, None)
+            step = make_step(vae, PIWAE(particles=6, groups=2), lambda step: 0.01, None).step
             losses = [step(x) for _ in range(5)]
         assert len(set(losses)) == 5
         weights.append(vae.state_dict())
@@ -608,7 +608,7 @@ def test_autoencoders_train(prior: str, objective: Objective) -> None:
     vae, x = composed(prior, "point"), torch.randn(8, 4, dtype=torch.double)
     objective.check(vae)
     before = {name: p.detach().clone() for name, p in vae.named_parameters()}
-    step = ENGINES["eager"](vae, objective, lambda step: 0.01, None)
+    step = ENGINES["eager"](vae, objective, lambda step: 0.01, None).step
     losses = [step(x) for _ in range(20)]
     assert losses[-1] < losses[0]
     assert all(not torch.equal(p, before[name]) for name, p in vae.named_parameters())

@@ -19,6 +19,7 @@ from torch import Tensor
 from pyrovae.data import DATA, Dataset, Split, make_dataset
 from pyrovae.data.apply import read_rows
 from pyrovae.data.binarize import stream
+from pyrovae.data.permutation import Permutation, Tail
 from pyrovae.data.units import Units, fit_units
 from pyrovae.errors import PyrovaeError
 
@@ -284,37 +285,91 @@ MAPPABLE: dict[str, tuple[Any, dict[str, Any]]] = {
 }
 
 
+def computed(rows: int, seed: int = 0) -> Tensor:
+    """The order by which rows that stay in a file are split."""
+    return Permutation(rows, stream(seed, "split").initial_seed())[torch.arange(rows)]
+
+
+@pytest.mark.parametrize("labelled", [False, True])
 @pytest.mark.parametrize("case", MAPPABLE)
-def test_a_mapped_file_reads_as_one_in_memory(tmp_path: Path, case: str) -> None:
+def test_a_mapped_file_reads_as_one_in_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, case: str, *, labelled: bool
+) -> None:
     x, options = MAPPABLE[case]
-    path = npy(tmp_path, x)
-    held, mapped = (DATA["array"](path=path, memory_map=on, **options) for on in (False, True))
+    options = {**options, "path": npy(tmp_path, x)}
+    if labelled:
+        options["labels"] = npy(tmp_path, np.arange(len(x), dtype=np.uint8) % 3, "y.npy")
+    mapped = DATA["array"](memory_map=True, **options)
     assert mapped.train.rows is not None
+    monkeypatch.setattr(torch, "randperm", lambda n, generator: computed(n))
+    held = DATA["array"](**options)
+    assert mapped.classes == held.classes == (("0", "1", "2") if labelled else ())
     assert (mapped.support, mapped.levels, len(mapped.train)) == (held.support, held.levels, len(held.train))
     assert mapped.event_shape == held.event_shape
     for index in (torch.arange(5), torch.tensor([3, 3, 0])):
         batches = []
         for data in (held, mapped):
             torch.manual_seed(0)
-            batches.append(data.batch(index)[0])
-        torch.testing.assert_close(*batches, equal_nan=True, rtol=0, atol=0)
+            batches.append(data.batch(index))
+        alike(*batches)
     for split in ("train", "validation", "test"):
-        ours = (data.held_out(split)[0] for data in (held, mapped))
-        torch.testing.assert_close(*ours, equal_nan=True, rtol=0, atol=0)
+        alike(held.held_out(split), mapped.held_out(split))
     if held.train.x.dtype == mapped.train.x.dtype:
-        assert mapped.hashes() == held.hashes()
-        without = [[line for line in data.summary().splitlines() if "support" not in line] for data in (held, mapped)]
+        ours, theirs = mapped.hashes(), held.hashes()
+        assert ours.pop("train") != theirs.pop("train"), "read in the order of the file, and then by its order"
+        assert ours == theirs
+        other = ("support", "hashes")
+        without = [
+            [line for line in data.summary().splitlines() if line.split()[0] not in other] for data in (held, mapped)
+        ]
         assert without[0] == without[1]
     assert "memory-mapped" in mapped.summary()
 
 
+def alike(ours: tuple[Tensor, Tensor | None], theirs: tuple[Tensor, Tensor | None]) -> None:
+    torch.testing.assert_close(ours, theirs, equal_nan=True, rtol=0, atol=0)
+
+
+def test_a_mapped_split_has_every_row_once_and_other_rows_for_another_seed(tmp_path: Path) -> None:
+    path = npy(tmp_path, np.arange(120, dtype=np.float32).reshape(60, 2) + 0.5)
+    splits = [DATA["array"](path=path, memory_map=True, seed=seed) for seed in (0, 0, 1)]
+    rows = [[int(x) // 2 for split in data for x in split.whole().x[:, 0]] for data in splits]
+    assert sorted(rows[0]) == list(range(60))
+    assert rows[0] == rows[1] != rows[2]
+    assert rows[0][-6:] == [50, 39, 54, 2, 44, 38], "the same on every platform and in every release: old test rows must stay test rows"
+    assert len({data.hashes()["train"] for data in splits}) == 2
+    more = DATA["array"](path=path, memory_map=True, validation=20)
+    assert torch.equal(more.test.x, splits[0].test.x)
+
+
+def test_a_mapped_split_is_read_forwards_where_all_of_it_is_read(tmp_path: Path) -> None:
+    data = DATA["array"](path=npy(tmp_path, grey()), memory_map=True, labels=npy(tmp_path, np.arange(40) % 7, "y.npy"))
+    rows = data.train.rows
+    assert rows is not None
+    taken = rows[torch.arange(len(rows))]
+    assert torch.equal(torch.cat(list(data.train.pieces())), grey()[taken.sort().values])
+    assert torch.equal(torch.cat(list(data.train.label_pieces())), taken.sort().values % 7)
+
+
+def test_the_hash_of_a_mapped_split_tells_rows_labels_and_order() -> None:
+    x, y = grey(), torch.arange(40)
+    split = Split(x, y, Tail(Permutation(40, 0), 4))
+    changed = x.clone()
+    changed[split.rows[torch.tensor([0])]] += 1  # type: ignore[index]
+    left_out = x.clone()
+    left_out[Permutation(40, 0)[torch.arange(4)]] += 1
+    others = [(x, y, Tail(Permutation(40, 1), 4)), (x, y + 1, split.rows), (changed, y, split.rows)]
+    assert len({split.hash(), *(Split(*other).hash() for other in others)}) == 4
+    assert Split(left_out, y, split.rows).hash() == split.hash()
+
+
 def test_looking_piece_by_piece_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = npy(tmp_path, real().float())
-    before = [DATA["array"](path=path, memory_map=mapped) for mapped in (False, True)]
+    options = {"path": npy(tmp_path, real().float()), "labels": npy(tmp_path, np.arange(60) % 11, "y.npy")}
+    before = [DATA["array"](memory_map=mapped, **options) for mapped in (False, True)]
     expected = [data.summary() for data in before]
     for module in ("checks", "split"):
         monkeypatch.setattr(f"pyrovae.data.{module}.PIECE", 10)
-    assert [DATA["array"](path=path, memory_map=mapped).summary() for mapped in (False, True)] == expected
+    assert [DATA["array"](memory_map=mapped, **options).summary() for mapped in (False, True)] == expected
     x = real()
     x[37, 2] = torch.inf
     assert "sample 37 has 1 non-finite" in str(refusal(lambda: make_dataset("toy", x)))
@@ -330,10 +385,11 @@ def test_a_mapped_split_stays_where_it_is(tmp_path: Path) -> None:
 
 
 def test_labels_follow_rows_that_stay() -> None:
-    split = Split(torch.arange(12).reshape(6, 2), torch.tensor([5, 1, 0]), torch.tensor([5, 1, 0]))
-    taken = split.take(torch.tensor([2, 0]))
-    assert taken.y is not None
-    assert (taken.x[:, 0] // 2).tolist() == taken.y.tolist() == [0, 5]
+    split = Split(torch.arange(12).reshape(6, 2), torch.arange(6, dtype=torch.uint8), Tail(Permutation(6, 0), 2))
+    for taken in (split.take(torch.tensor([2, 0, 2])), split.whole()):
+        assert taken.y is not None
+        assert taken.y.dtype == torch.int64
+        assert (taken.x[:, 0] // 2).tolist() == taken.y.tolist()
 
 
 UNMAPPABLE: dict[str, tuple[Any, dict[str, Any], str, str]] = {
@@ -368,7 +424,9 @@ def test_the_hint_converts_a_file_that_cannot_be_mapped(tmp_path: Path, monkeypa
         npy(tmp_path, x)
         exec(refusal(lambda: DATA["array"](path="x.npy", memory_map=True)).hint, {"numpy": np})
         assert np.array_equal(np.load("new.npy"), x.astype(np.load("new.npy").dtype))
-        assert DATA["array"](path="new.npy", memory_map=True).hashes() == DATA["array"](path="x.npy").hashes()
+        splits = [*DATA["array"](path="new.npy", memory_map=True)], [*DATA["array"](path="x.npy")]
+        ours, theirs = (torch.cat([split.whole().x.flatten(1) for split in data]).unique(dim=0) for data in splits)
+        assert torch.equal(ours, theirs)
 
 
 def test_archives_and_damaged_files_are_not_mapped(tmp_path: Path) -> None:
@@ -382,6 +440,61 @@ def test_archives_and_damaged_files_are_not_mapped(tmp_path: Path) -> None:
     np.save(tmp_path / "objects.npy", np.array([{}], dtype=object))
     path = str(tmp_path / "objects.npy")
     assert "holds Python objects" in str(refusal(lambda: DATA["array"](path=path, memory_map=True)))
+
+
+def test_labels_lie_in_a_file_of_their_own(tmp_path: Path) -> None:
+    x, y = npy(tmp_path, grey()), np.arange(40) % 3
+    np.savez(tmp_path / "xy.npz", x=grey().numpy(), y=y)
+    expected = DATA["array"](path=str(tmp_path / "xy.npz")).hashes()
+    for dtype in (np.uint8, np.int64, ">i2", bool):
+        npy(tmp_path, y.astype(dtype), "y.npy")
+        same = dtype is not bool  # which has two classes
+        assert (DATA["array"](path=x, labels="y.npy").hashes() == expected) is same, "looked for beside x"
+    (tmp_path / "elsewhere").mkdir()
+    there = npy(tmp_path / "elsewhere", y, "z.npy")
+    assert DATA["array"](path=x, labels=there).hashes() == expected
+    assert DATA["array"](tmp_path / "elsewhere", path=x, labels="z.npy").hashes() == expected
+
+
+BAD_LABELS: dict[str, tuple[Any, dict[str, Any], str, str]] = {
+    "few": (np.zeros(39, np.uint8), {}, "x.npy: 40 images but 39 labels", "one integer label"),
+    "matrix": (np.zeros((40, 1), np.uint8), {}, "labels of shape (40, 1)", "one integer label"),
+    "floats": (np.zeros(40), {}, "labels are float64", "astype"),
+    "words": (np.full(40, "a"), {}, "labels are <U1", "numbers words"),
+    "negative": (np.arange(40) - 1, {}, "sample 0 has label -1", "renumbers"),
+    "gap": (np.arange(40) * 2, {}, "labels reach 78 but none is 1", "renumbers"),
+    "no class": (np.arange(40) % 3, {"classes": ("a", "b")}, "sample 2 has label 2, not one of 0..1", "renumbers"),
+    "objects": (np.array([{}] * 40), {}, "refusing to load y.npy: it holds Python objects", "plain numbers"),
+}
+
+
+@pytest.mark.parametrize("mapped", [False, True])
+@pytest.mark.parametrize("case", BAD_LABELS)
+def test_bad_labels_are_named(tmp_path: Path, case: str, *, mapped: bool) -> None:
+    y, options, message, hint = BAD_LABELS[case]
+    npy(tmp_path, y, "y.npy")
+    path = npy(tmp_path, grey())
+    error = refusal(lambda: DATA["array"](path=path, labels="y.npy", memory_map=mapped, **options))
+    assert message in str(error)
+    assert hint in error.hint
+
+
+def test_files_that_are_no_labels_are_named(tmp_path: Path) -> None:
+    path = npy(tmp_path, grey())
+    error = refusal(lambda: DATA["array"](path=path, labels="y.npy"))
+    assert "no data file y.npy" in str(error)
+    assert "data.labels is looked for" in error.hint
+    np.savez(tmp_path / "xy.npz", x=grey().numpy(), y=np.arange(40))
+    error = refusal(lambda: DATA["array"](path=path, labels="xy.npz"))
+    assert "xy.npz is an archive" in str(error)
+    assert "data.labels takes a .npy file" in error.hint
+    assert "has labels y of its own" in str(
+        refusal(lambda: DATA["array"](path=str(tmp_path / "xy.npz"), labels="y.npy"))
+    )
+    npy(tmp_path, np.arange(40, dtype=np.int32) % 3, "y.npy")
+    error = refusal(lambda: DATA["array"](path=path, labels="y.npy", memory_map=True))
+    assert "y.npy holds int32: only uint8 and int64 in C order are memory-mapped" in str(error)
+    assert "'int64'" in error.hint
 
 
 MEASURE = """
@@ -420,7 +533,7 @@ def test_a_file_larger_than_memory_is_mapped(tmp_path: Path) -> None:
         opened.truncate(opened.tell() + 2**40)
     from pyrovae.data.arrays import _map
 
-    x, _ = _map(tmp_path / "large.npy")
+    x = _map(tmp_path / "large.npy")
     assert x.nbytes == 2**40
     assert not x[-1].any()
 

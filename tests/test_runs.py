@@ -17,7 +17,7 @@ import torch
 from commands import TINY, Maker, files, invoke, refusal, sets, train
 
 import pyrovae
-from pyrovae import __version__, experiment, runs
+from pyrovae import __version__, checkpoints, experiment, runs, storage
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import log_marginal
 
@@ -56,7 +56,7 @@ def test_the_resolved_experiment_is_the_one_that_was_asked_for(root: Path) -> No
 
 
 def test_metrics_have_one_row_an_epoch(root: Path) -> None:
-    (row,) = runs.read_rows(root / "pools" / "metrics.jsonl")
+    (row,) = storage.read_rows(root / "pools" / "metrics.jsonl")
     assert (row["epoch"], row["step"]) == (1, 10)
     assert row["validation_loss"] > 0
 
@@ -66,7 +66,7 @@ def test_one_seed_gives_one_result(tmp_path: Path) -> None:
     rows = [
         [
             {key: value for key, value in row.items() if key != "seconds"}
-            for row in runs.read_rows(run / "metrics.jsonl")
+            for row in storage.read_rows(run / "metrics.jsonl")
         ]
         for run in (first, again, other)
     ]
@@ -112,7 +112,7 @@ def test_a_name_that_exists_is_refused_and_left_alone(copied: Maker) -> None:
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.experiment.fit", lambda *_, **__: pytest.fail("trained"))
+    monkeypatch.setattr("pyrovae.running.fit", lambda *_, **__: pytest.fail("trained"))
     (tmp_path / "file").touch()
     assert f"cannot create run directory {tmp_path}/file/tiny" in refusal("run", TINY, "--runs-dir", tmp_path / "file")
     assert files(tmp_path) == ["file"]
@@ -130,7 +130,7 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
     path.write_bytes(b"old")
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(PyrovaeError, match=r"cannot write .*checkpoint\.pt: No space left on device"):
-        runs.write_checkpoint(path, {"w": torch.ones(3)}, epoch=1)
+        checkpoints.write(path, {"weights": {"w": torch.ones(3)}, "epoch": 1}, "weights")
     assert path.read_bytes() == b"old"
     assert files(tmp_path) == ["checkpoint.pt"]
 
@@ -149,7 +149,7 @@ def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest
 
     monkeypatch.setattr(os, "fsync", interrupt)
     with pytest.raises(KeyboardInterrupt):
-        runs.write(tmp_path / "a", b"new")
+        storage.write(tmp_path / "a", b"new")
     assert files(tmp_path) == []
 
 
@@ -212,7 +212,7 @@ def test_a_hostile_checkpoint_is_not_run(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"format_version": 99}, "checkpoint format 99 is newer than this pyrovae (1)"),
+        ({"format_version": 99}, "checkpoint format 99 is newer than this pyrovae (2)"),
         ({"format_version": "new"}, "not a pyrovae checkpoint"),
         ({"format_version": None}, "not a pyrovae checkpoint"),
         ({"weights": None}, "not a pyrovae checkpoint"),
@@ -246,7 +246,7 @@ def test_a_checkpoint_holds_tensors_and_plain_values_only(root: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         content = torch.load(root / "pools" / "checkpoint.pt", weights_only=True)
-    assert (content["format_version"], content["epoch"]) == (1, 1)
+    assert (content["format_version"], content["epoch"], content["step"]) == (2, 1, 10)
     assert all(isinstance(weight, torch.Tensor) for weight in content["weights"].values())
 
 

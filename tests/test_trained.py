@@ -11,7 +11,7 @@ import torch
 from commands import Maker, files, refusal, succeeds, train
 from PIL import Image
 
-from pyrovae import Dataset, Experiment, load, log_marginal, runs
+from pyrovae import Dataset, Experiment, load, log_marginal, runs, storage
 from pyrovae.experiment import prepare
 from pyrovae.gallery import traversal_points
 from pyrovae.seeding import seeded
@@ -258,10 +258,10 @@ def test_a_traversal_moves_one_code_of_one_datum(own: Path, tmp_path: Path) -> N
 
 def test_a_run_of_the_first_revisions_is_still_used(copied: Maker, tmp_path: Path) -> None:
     directory = copied("pools")
-    manifest = runs.read_json(directory / runs.MANIFEST)
+    manifest = storage.read_json(directory / runs.MANIFEST)
     for key in ("levels", "missing", "units", "seed"):
         del manifest["data"][key]
-    runs.write_json(directory / runs.MANIFEST, manifest)
+    storage.write_json(directory / runs.MANIFEST, manifest)
     np.save(tmp_path / "x.npy", np.full((3, 1, 8, 8), 9, dtype=np.uint8))
     succeeds("embed", directory, "--data", tmp_path / "x.npy", "-o", tmp_path / "z.npy")
     succeeds("score", directory, "-o", tmp_path / "s.csv", "--particles", 50)

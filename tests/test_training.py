@@ -34,15 +34,15 @@ from pyrovae import (
 from pyrovae.densities import Densities
 from pyrovae.errors import PyrovaeError
 from pyrovae.schema import construct
-from pyrovae.training import engines
 from pyrovae.training.engines import ENGINES
-from pyrovae.training.fit import order, validate
+from pyrovae.training.loop import Order
+from pyrovae.training.monitor import validate
 from pyrovae.vae import is_proper
 
 EVENT, LATENT, CLASSES, ROWS = (6,), 2, 3, 60
 ENGINE = pytest.mark.parametrize("engine", ENGINES)
 network = partial(MLP, hidden=[8])
-module = import_module("pyrovae.training.fit")
+loop, monitor = (import_module(f"pyrovae.training.{name}") for name in ("loop", "monitor"))
 Weights = dict[str, Tensor]
 CHOSEN = SMALL | {"vamp": {"pseudo_inputs": 6, "labels": True}}  # other rows take their defaults
 TRAINABLE = [name for name, prior in PRIORS.items() if is_proper(prior)]  # with a posterior that has a density
@@ -116,6 +116,8 @@ def test_every_engine_gives_the_same_record(objective: str) -> None:
         for e in ENGINES
     ]
     for rows in zip(*records, strict=True):
+        kl = [row.pop("kl", []) for row in rows]
+        assert all(values == pytest.approx(kl[0], rel=1e-5) for values in kl)
         for row in rows:
             assert row | {"seconds": 0} == pytest.approx(rows[0] | {"seconds": 0}, rel=1e-5)
 
@@ -125,7 +127,8 @@ def test_every_engine_gives_the_same_record(objective: str) -> None:
 
 def test_data_order_is_a_function_of_seed_and_epoch() -> None:
     def rows(seed: int, epoch: int) -> list[int]:
-        return torch.cat(list(order(seed, epoch, 50, 7))).tolist()
+        batches = Order(seed, epoch, 50, 7)
+        return torch.cat([batches[i] for i in range(len(batches))]).tolist()
 
     torch.manual_seed(1)
     first = rows(0, 1)
@@ -133,7 +136,8 @@ def test_data_order_is_a_function_of_seed_and_epoch() -> None:
     assert rows(0, 1) == first
     assert sorted(first) == list(range(50))
     assert len({tuple(rows(seed, epoch)) for seed in range(4) for epoch in range(4)}) == 16
-    assert torch.cat(list(order(0, 1, 50, 50))).tolist() == first
+    assert Order(0, 1, 50, 50)[0].tolist() == first
+    assert Order(0, 1, 50, 7)[3].tolist() == first[21:28], "a batch can be had without those before it"
 
 
 @ENGINE
@@ -167,7 +171,7 @@ def test_validation_does_not_disturb_the_noise_of_training(monkeypatch: pytest.M
         return dict.fromkeys(["validation_loss", "rate", "distortion"], -float(len(after)))
 
     looked = trained()
-    monkeypatch.setattr(module, "validate", keep)
+    monkeypatch.setattr(loop, "validate", keep)
     assert equal(trained(), after[-1])
     monkeypatch.undo()
     best = fit(vae := make(), toy(), ELBO(), epochs=3, batch_size=16, learning_rate=0.01).best
@@ -258,19 +262,14 @@ def test_the_test_split_is_never_read() -> None:
 def test_ema_is_the_average_by_hand(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutation: decay and 1 - decay exchanged; an average that is updated once an epoch."""
     path: list[Weights] = []
-    make_step = ENGINES[engine]
 
-    def watched(vae: VAE, *args: Any) -> engines.Step:
-        step = make_step(vae, *args)
-
-        def wrapper(*batch: Tensor) -> float:
-            loss = step(*batch)
-            path.append(weights(vae))
+    class Watched(ENGINES[engine]):  # type: ignore[misc]
+        def step(self, *batch: Tensor) -> float:
+            loss = super().step(*batch)
+            path.append(weights(self.vae))
             return loss
 
-        return wrapper
-
-    monkeypatch.setitem(ENGINES, engine, watched)
+    monkeypatch.setitem(ENGINES, engine, Watched)
     found = trained(make("vamp"), ema=0.7, engine=engine, epochs=1)
     average = path[0]
     for point in path[1:]:
@@ -387,23 +386,18 @@ def test_trace_elbo_and_ours_train_alike() -> None:
 # Faults
 
 
-class Diverges(ELBO):
-    """Turns infinite or undefined at its sixth step, which is the second of epoch 2."""
-
-    value = math.nan
-
-    def bound(self, sites: Densities, beta: float | Tensor) -> Tensor:
-        return super().bound(sites, beta) * (self.value if self.step == 5 else 1.0)
+def diverges(value: float = math.nan) -> ELBO:
+    """Returns an objective that turns infinite or undefined at its sixth step, which is the second of epoch 2."""
+    objective = ELBO()
+    objective.schedule = lambda step: value if step == 5 else 1.0
+    return objective
 
 
 @ENGINE
 @pytest.mark.parametrize("value", [math.nan, math.inf])
-def test_a_loss_that_is_not_finite_names_step_and_epoch(
-    engine: Any, value: float, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(Diverges, "value", value)
+def test_a_loss_that_is_not_finite_names_step_and_epoch(engine: Any, value: float) -> None:
     with pytest.raises(PyrovaeError, match=r"loss became -?(nan|inf) at step 6 \(epoch 2\)") as caught:
-        trained(objective=Diverges(), engine=engine)
+        trained(objective=diverges(value), engine=engine)
     assert "train.learning_rate" in caught.value.hint
 
 
@@ -411,7 +405,7 @@ def test_it_leaves_the_weights_of_the_step_before() -> None:
     """Mutation: `check_finite` after `optimizer.step`."""
     vae, before = make(), []
     with pytest.raises(PyrovaeError):
-        fit(vae, toy(rows=16), Diverges(), on_epoch=lambda _: before.append(weights(vae)), epochs=9, batch_size=16)
+        fit(vae, toy(rows=16), diverges(), on_epoch=lambda _: before.append(weights(vae)), epochs=9, batch_size=16)
     assert len(before) == 5
     assert equal(weights(vae), before[-1])
 
@@ -516,7 +510,7 @@ def test_a_datum_scores_the_same_in_any_company() -> None:
 def test_validation_in_chunks_is_validation_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     vae, data = sure(), toy()
     whole = validate(vae, data, AnalyticELBO(), seed=0)
-    monkeypatch.setattr(module, "CHUNK", 3)
+    monkeypatch.setattr(monitor, "CHUNK", 3)
     parts = validate(vae, data, AnalyticELBO(), seed=0)
     for name in ("validation_loss", "distortion"):  # the rate is sampled, and as wide as a chi-square
         assert parts[name] == pytest.approx(whole[name], rel=1e-3)
@@ -535,9 +529,10 @@ def test_on_epoch_sees_each_record_of_the_history() -> None:
     assert history["epoch"] == [1, 2, 3]
     assert list(seen[0]) == [
         "epoch", "step", "beta", "learning_rate", "train_loss",
-        "validation_loss", "rate", "distortion", "label_loss", "seconds",
+        "validation_loss", "rate", "distortion", "label_loss", "kl", "active_units", "latent_dim", "seconds",
     ]  # fmt: skip
-    assert all(isinstance(value, int | float) for record in seen for value in record.values())
+    assert all(isinstance(value, int | float) for record in seen for name, value in record.items() if name != "kl")
+    assert all(len(record["kl"]) == LATENT for record in seen)
 
 
 def test_one_line_an_epoch_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:

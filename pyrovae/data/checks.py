@@ -5,7 +5,7 @@ so that a file larger than memory can be checked as well. Checks run once, when 
 looks again, and a NaN would only be seen as a loss that is not a number.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -35,7 +35,13 @@ def to_array(values: Tensor | Array) -> Array:
 
 
 def to_pixels(
-    where: str, values: Tensor | Array, *, numbers: bool = False, missing: bool = False, floats: type = np.float32
+    where: str,
+    values: Tensor | Array,
+    *,
+    numbers: bool = False,
+    missing: bool = False,
+    floats: type = np.float32,
+    stays: bool = False,
 ) -> Array:
     """Returns rows as uint8 where they are whole numbers 0..255 or booleans, else as finite float32.
 
@@ -45,6 +51,7 @@ def to_pixels(
         numbers: Whether integers are numbers of any size, to be returned as floats, and not levels of grey.
         missing: Whether NaN is allowed among floats.
         floats: The type of what is returned as floats.
+        stays: Whether bytes are returned as they are even where they are numbers, because their rows stay in a file.
 
     Raises:
         PyrovaeError: No rows, no event, another type, integers outside 0..255, or a value that is not finite.
@@ -57,7 +64,7 @@ def to_pixels(
     _check_shape(where, x)
     if x.dtype.kind not in "biuf":
         raise PyrovaeError(f"data set {where}: pixels are {x.dtype}, not numbers", hint="store uint8 or float32")
-    if x.dtype.kind != "f" and not numbers:
+    if x.dtype.kind != "f" and (not numbers or (stays and x.dtype == np.uint8)):
         _check_bytes(where, x)
         return x.astype(np.uint8, copy=False)
     check_finite(where, x, missing=missing)
@@ -71,13 +78,18 @@ def first_row(x: Array, bad: Callable[[Array], Array]) -> int | None:
         >>> first_row(np.array([[1, 2], [3, 4], [5, 6]]), lambda piece: piece > 3)
         1
     """
-    step = max(1, PIECE // max(1, x[:1].size))
-    for start in range(0, len(x), step):
-        piece = x[start : start + step]
+    start = 0
+    for piece in _pieces(x):
         rows = bad(piece).reshape(len(piece), -1).any(1)
         if rows.any():
             return start + int(rows.argmax())
+        start += len(piece)
     return None
+
+
+def _pieces(x: Array) -> Iterator[Array]:
+    step = max(1, PIECE // max(1, x[:1].size))
+    return (x[start : start + step] for start in range(0, len(x), step))
 
 
 def first_value(x: Array, bad: Callable[[Array], Array]) -> tuple[int, Any] | None:
@@ -94,6 +106,8 @@ def check_levels(where: str, x: Array, max_level: int) -> None:
     """
     if not 1 <= max_level <= 255:
         raise PyrovaeError(f"data set {where}: max_level is {max_level}, not in 1..255", hint="bytes have 255")
+    if max_level == 255 and x.dtype == np.uint8:
+        return  # without reading a file that may be large
     found = first_value(x, lambda piece: piece > max_level)
     if found:
         message = f"data set {where}: sample {found[0]} has level {found[1]}, above max_level {max_level}"
@@ -145,8 +159,8 @@ def check_counts(where: str, values: Tensor | Array) -> None:
         raise PyrovaeError(message, hint='data.support = "real" takes any number')
 
 
-def to_labels(where: str, values: Tensor | Array, rows: int) -> Array:
-    """Returns labels as int64, one for each row.
+def to_labels(where: str, values: Tensor | Array, rows: int, *, stays: bool = False) -> Array:
+    """Returns labels as int64, one for each row, or as they are where they stay in a file.
 
     Raises:
         PyrovaeError: Another number of labels than `rows`, another type than integers, or a negative one.
@@ -162,7 +176,7 @@ def to_labels(where: str, values: Tensor | Array, rows: int) -> Array:
     row = first_row(y, lambda piece: piece < 0)
     if row is not None:
         raise PyrovaeError(f"data set {where}: sample {row} has label {y[row]}, not one of 0..C-1", hint=RENUMBER)
-    return y.astype(np.int64)
+    return y if stays and y.dtype in (np.uint8, np.int64) else y.astype(np.int64)
 
 
 def check_classes(where: str, y: Array, classes: tuple[str, ...]) -> None:
@@ -177,7 +191,7 @@ def check_classes(where: str, y: Array, classes: tuple[str, ...]) -> None:
         raise PyrovaeError(message, hint=RENUMBER)
 
 
-def name_classes(where: str, y: Array) -> tuple[str, ...]:
+def name_classes(where: str, *parts: Array) -> tuple[str, ...]:
     """Returns the names `"0"`, `"1"`, ... of labels that came without names.
 
     Raises:
@@ -187,7 +201,7 @@ def name_classes(where: str, y: Array) -> tuple[str, ...]:
         >>> name_classes("toy", np.array([1, 0, 2]))
         ('0', '1', '2')
     """
-    found = np.unique(y)
+    found = np.unique(np.concatenate([np.unique(piece) for y in parts for piece in _pieces(y)]))
     gap = int((found == np.arange(len(found))).argmin())  # 0 if there is none
     if found[gap] != gap:
         message = f"data set {where}: labels reach {found[-1]} but none is {gap}: not integers 0..C-1"

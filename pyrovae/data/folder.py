@@ -6,7 +6,7 @@ transparent becomes white. Of an animation the first picture is read.
 """
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple, TypeVar
 
@@ -94,7 +94,7 @@ def read_folder(
     Raises:
         PyrovaeError: See `folder`.
     """
-    files, labels = _list(place)
+    files, labels = list_images(place)
     return read_images(files, size, channels), labels
 
 
@@ -104,16 +104,47 @@ def read_images(files: Sequence[Path], size: Sequence[int] | None = None, channe
     Raises:
         PyrovaeError: Names the image that is broken, too large, or of another size than the first where none is named.
     """
+    form = choose_form(files, size, channels)
+    x = np.empty((len(files), *form.shape), dtype=np.uint8)
+    for row, image in enumerate(stream(files, form)):
+        x[row] = image
+    return x
+
+
+class Form(NamedTuple):
+    """What all images of a data set are brought to."""
+
+    height: int
+    width: int
+    channels: Channels
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Shape of one image as the programs read it."""
+        return COUNTS[self.channels], self.height, self.width
+
+
+def choose_form(files: Sequence[Path], size: Sequence[int] | None, channels: Channels | None) -> Form:
+    """Looks at the head of every image and returns the form asked for, or that which the images have.
+
+    Raises:
+        PyrovaeError: An image is broken, too deep, too large, or of another size than the first where none is named.
+    """
     from tqdm import tqdm
 
-    seen = [_look(file) for file in tqdm(files, "looking at images", disable=None, leave=False)]
+    seen = [_look(file) for file in tqdm(files, "looking at images", unit="image", disable=None, leave=False)]
     height, width = _size(files, seen) if size is None else _check_size(size)
     if channels is None:
         channels = "grey" if all(image.grey for image in seen) else "colour"
-    x = np.empty((len(files), COUNTS[channels], height, width), dtype=np.uint8)
-    for row, file in enumerate(tqdm(files, "reading images", disable=None, leave=False)):
-        x[row] = _read(file, (height, width), channels)
-    return x
+    return Form(height, width, channels)
+
+
+def stream(files: Sequence[Path], form: Form) -> Iterator[Array]:
+    """Yields one image after the other, bytes of the form's shape, and shows how far it is."""
+    from tqdm import tqdm
+
+    for file in tqdm(files, "reading images", unit="image", disable=None, leave=False):
+        yield _read(file, (form.height, form.width), form.channels)
 
 
 class Seen(NamedTuple):
@@ -124,8 +155,12 @@ class Seen(NamedTuple):
     grey: bool
 
 
-def _list(place: Path) -> tuple[list[Path], list[str]]:
-    """Returns the images of a folder and the class of each, if they have any."""
+def list_images(place: Path) -> tuple[list[Path], list[str]]:
+    """Returns the images of a folder, ordered by name, and the class of each, if they have any.
+
+    Raises:
+        PyrovaeError: There are none, or some have a class and some have none.
+    """
     entries = _entries(place)
     folders, files = [entry for entry in entries if entry.is_dir()], _images(entries)
     if folders and files:
@@ -177,9 +212,9 @@ def _size(files: Sequence[Path], seen: Sequence[Seen]) -> tuple[int, int]:
         if found != first:
             (h, w), (other_h, other_w) = first, found
             message = f"image {file.name} is {other_h} x {other_w}, {files[0].name} is {h} x {w}"
-            raise PyrovaeError(
-                message, hint=f"data.size = [{min(h, other_h)}, {min(w, other_w)}] brings all to one size"
-            )
+            h, w = min(h, other_h), min(w, other_w)
+            hint = f"data.size = [{h}, {w}] brings all to one size; to pack them, --size {h} {w}"
+            raise PyrovaeError(message, hint=hint)
     return first
 
 

@@ -1,8 +1,9 @@
 """From arrays to a `Dataset`: check, split, binarise, in this order and by named seeds.
 
-The split is a permutation drawn by `torch.Generator`, whose stream is the same on every platform. The test rows are the
-first of it, the validation rows come next: asking for another validation size leaves the test rows alone, and
-choosing another binarisation leaves all three.
+The split is a permutation drawn by `torch.Generator`, whose stream is the same on every platform; of rows that stay in
+a file it is computed and not stored, since it could be as large as the file. The test rows are the first of it, the
+validation rows come next: asking for another validation size leaves the test rows alone, and choosing another
+binarisation leaves all three.
 """
 
 import warnings
@@ -12,11 +13,12 @@ from typing import Any, get_args
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 
 from pyrovae.data.binarize import Binarize, binarize_once, check_binarize, stream
 from pyrovae.data.checks import Array, check_classes, check_counts, name_classes, to_labels, to_pixels
 from pyrovae.data.dataset import SPLITS, Dataset, Split, Support
+from pyrovae.data.permutation import Permutation, Tail
 from pyrovae.data.supports import Part, resolve
 from pyrovae.data.units import Units, fit_units, identity
 from pyrovae.errors import PyrovaeError, did_you_mean
@@ -61,7 +63,8 @@ def make_dataset(
         missing: Whether NaN stands for what was not observed, and stays; otherwise it is an error.
         standardise: Whether to give each element mean 0 and standard deviation 1 over the training rows.
         columns: The names of the elements, for data whose event is one row of a table.
-        copy: Whether to copy the training rows; without, they stay where x holds them, as in a memory-mapped file.
+        copy: Whether to copy the training rows; without, they stay where x and y hold them, as in a memory-mapped file,
+            and the split is another one.
 
     Raises:
         PyrovaeError: The data are empty, not finite, outside their range, or too few to split; labels are missing or
@@ -80,8 +83,9 @@ def make_dataset(
         "numbers": kind in ("count", "real"),
         "missing": missing,
         "floats": np.float64 if standardise else np.float32,
+        "stays": not copy,
     }
-    parts = [replace(_part(name, x, y, kind, how), stays=not copy)]
+    parts = [_part(name, x, y, kind, how)]
     if isinstance(test, tuple):
         parts.append(_part(f"{name} (test)", *test, kind, how))
     parts, kind, max_level = resolve(parts, kind, max_level, binarize)
@@ -115,7 +119,8 @@ def _part(where: str, x: Values, y: Values | None, support: Support | None, how:
     if support == "count":
         check_counts(where, x)
     pixels = to_pixels(where, x, **how)
-    return Part(where, pixels, None if y is None else to_labels(where, y, len(pixels)))
+    labels = None if y is None else to_labels(where, y, len(pixels), stays=how["stays"])
+    return Part(where, pixels, labels, stays=how["stays"])
 
 
 def _check_labels(parts: list[Part], classes: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,7 +130,7 @@ def _check_labels(parts: list[Part], classes: tuple[str, ...]) -> tuple[str, ...
         raise PyrovaeError(f"data set {where}: only one of training and test rows has labels", hint="give both or none")
     if not labels:
         return ()
-    classes = tuple(classes) or name_classes(where, np.concatenate(list(labels.values())))
+    classes = tuple(classes) or name_classes(where, *labels.values())
     for place, y in labels.items():
         check_classes(place, y, classes)
     return classes
@@ -140,10 +145,19 @@ def _split(parts: list[Part], validation: float, test: float, seed: int) -> list
     if n <= n_validation + n_test:
         held = f"{n_validation} validation" + (f" and {n_test} test" if n_test else "")
         raise PyrovaeError(f"data set {whole.where}: {n} rows are too few for {held} rows", hint="hold out fewer rows")
-    order = torch.randperm(n, generator=stream(seed, "split")).numpy()
-    held_out, train = np.split(order, [n_test + n_validation])
+    held_out, train = _order(whole, n_test + n_validation, stream(seed, "split"))
     reported = _rows(published[0], np.arange(len(published[0].x))) if published else _rows(whole, held_out[:n_test])
-    return [_train_rows(whole, train), _rows(whole, held_out[n_test:]), reported]
+    return [train, _rows(whole, held_out[n_test:]), reported]
+
+
+def _order(part: Part, held_out: int, generator: Generator) -> tuple[Array, Split]:
+    """Returns which rows are held out, in their order, and the split of all others."""
+    n = len(part.x)
+    if part.stays:
+        order = Permutation(n, generator.initial_seed())
+        return order[torch.arange(held_out)].numpy(), _rows_in_file(part, Tail(order, held_out))
+    first, others = np.split(torch.randperm(n, generator=generator).numpy(), [held_out])
+    return first, _rows(part, others)
 
 
 def _count(name: str, split: str, size: float, n: int) -> int:
@@ -154,18 +168,15 @@ def _count(name: str, split: str, size: float, n: int) -> int:
     return int(count)
 
 
-def _train_rows(part: Part, index: Array) -> Split:
-    if not part.stays:
-        return _rows(part, index)
+def _rows_in_file(part: Part, rows: Tail) -> Split:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # torch cannot protect an array that must not be written to
-        x = torch.from_numpy(part.x)
-    return Split(x, None if part.y is None else torch.from_numpy(part.y[index]), torch.from_numpy(index))
+        return Split(torch.from_numpy(part.x), None if part.y is None else torch.from_numpy(part.y), rows)
 
 
 def _rows(part: Part, index: Array) -> Split:
     # Indexing with an array copies: what the caller does to x and y afterwards does not reach the data set.
-    return Split(torch.from_numpy(part.x[index]), None if part.y is None else torch.from_numpy(part.y[index]))
+    return Split(torch.from_numpy(part.x[index]), None if part.y is None else torch.from_numpy(part.y[index]).long())
 
 
 def _binarize(splits: list[Split], rule: Binarize, max_level: int | None, seed: int) -> list[Split]:

@@ -31,10 +31,10 @@ def summary(data: Dataset) -> str:
 
 
 def _classes(data: Dataset) -> str:
-    labels = [split.y for split in data if split.y is not None]
-    if not labels:
+    if all(split.y is None for split in data):
         return "none"
-    counts = torch.cat(labels).bincount(minlength=len(data.classes)).tolist()
+    found = (piece.cpu().bincount(minlength=len(data.classes)) for split in data for piece in split.label_pieces())
+    counts = torch.stack(list(found)).sum(0).tolist()
     listed = ", ".join(f"{name} {count}" for name, count in zip(data.classes, counts, strict=True))
     return f"{len(counts)}: {listed}" if len(counts) <= LISTED else f"{len(counts)}"
 

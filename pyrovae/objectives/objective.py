@@ -81,10 +81,13 @@ class Objective(infer.ELBO):
         sites = densities(model, guide, *batch, particles=self.num_particles)
         return self.bound(sites, self.beta if beta is None else beta)
 
-    def differentiable_loss(self, model: Program, guide: Program, *batch: Any) -> Tensor:
+    def differentiable_loss(
+        self, model: Program, guide: Program, *batch: Any, beta: float | Tensor | None = None
+    ) -> Tensor:
+        """Returns the loss summed over the batch, with a gradient, at the schedule's beta unless one is given."""
         sites = densities(model, guide, *batch, particles=self.num_particles)
         require_rsample(sites)
-        return -self.bound(sites, self.beta).sum()
+        return -self.bound(sites, self.beta if beta is None else beta).sum()
 
     def loss(self, model: Program, guide: Program, *batch: Any) -> float:
         with torch.no_grad():

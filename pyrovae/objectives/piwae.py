@@ -39,15 +39,18 @@ class PIWAE(IWAE):
     def bound(self, sites: Densities, beta: float | Tensor) -> Tensor:
         return importance_bound(sites.log_weight(beta))
 
-    def differentiable_loss(self, model: Program, guide: Program, *batch: Any) -> Tensor:
+    def differentiable_loss(
+        self, model: Program, guide: Program, *batch: Any, beta: float | Tensor | None = None
+    ) -> Tensor:
         """Returns the loss of the model, with a gradient that is the guide's own for the guide's parameters."""
         model, guide = (poutine.trace(program, param_only=True) for program in (model, guide))
         sites = densities(model, guide, *batch, particles=self.num_particles)
         require_rsample(sites)
-        loss = -self.bound(sites, self.beta).sum()
+        weights = sites.log_weight(self.beta if beta is None else beta)
+        loss = -importance_bound(weights).sum()
         inference = parameters(guide)
         generative = {key: p for key, p in parameters(model).items() if key not in inference}
-        grouped = -importance_bound(sites.log_weight(self.beta), self.groups).sum()
+        grouped = -importance_bound(weights, self.groups).sum()
         return loss.detach() + linear(grouped, inference) + linear(loss, generative)
 
 

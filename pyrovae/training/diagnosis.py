@@ -1,0 +1,64 @@
+"""Where numbers stopped being numbers: the programs run once more, with every check on, and the first culprit named."""
+
+from typing import Any
+
+import pyro
+import torch
+from pyro import poutine
+from torch import Tensor
+
+from pyrovae.densities import random_sites
+from pyrovae.seeding import restore_generators, torch_generators
+from pyrovae.vae import VAE, as_batch
+
+SHOWN = 5  # rows that a message names
+
+
+def diagnose(loop: Any, index: Tensor) -> str:
+    """Names the site, or the parameters, where a batch's loss or gradient is not finite.
+
+    The generators are set back to before the step, so that the draws are those that failed, and left as they were.
+    """
+    own, noise = loop.processes.share(index), torch_generators()
+    restore_generators(loop.before)
+    batch = as_batch(loop.state.vae, *loop.dataset.batch(own))
+    found = culprit(loop.state.vae, own, *batch)
+    restore_generators(noise)
+    return found or gradients_of(loop.state.engine)
+
+
+def culprit(vae: VAE, rows: Tensor, *batch: Tensor) -> str:
+    """Names the first site of guide or model that is not finite, and its data by their rows; nothing where all are."""
+    try:
+        with torch.no_grad(), pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=False):
+            guide = poutine.trace(vae.guide).get_trace(*batch)
+            model = poutine.trace(poutine.replay(vae.model, trace=guide)).get_trace(*batch)
+            for program, trace in (("guide", guide), ("model", model)):
+                trace.compute_log_prob()
+                for name, site in random_sites(trace).items():
+                    for what, value in (("value", site["value"]), ("log density", site["log_prob"])):
+                        if not value.isfinite().all():
+                            return f"{what} of site '{name}' of the {program} is not finite for {named(value, rows)}"
+    except (ValueError, RuntimeError) as error:  # Pyro and torch refuse what they can
+        return next(iter(str(error).splitlines()), type(error).__name__)
+    return ""
+
+
+def named(value: Tensor, rows: Tensor) -> str:
+    """Names the data that are not finite by their rows of the training set.
+
+    Example:
+        >>> named(torch.tensor([0.0, torch.nan, torch.inf]), torch.tensor([7, 5, 9]))
+        '2 of 3 data (rows 5, 9)'
+    """
+    bad = rows[~value.isfinite().reshape(len(rows), -1).all(1).cpu()].tolist()
+    more = ", ..." if len(bad) > SHOWN else ""
+    return f"{len(bad)} of {len(rows)} data (rows {', '.join(map(str, bad[:SHOWN]))}{more})"
+
+
+def gradients_of(engine: Any) -> str:
+    """Says that all sites are finite and the gradient is not."""
+    names = engine.broken()
+    if not names:
+        return "every site of one draw is finite"
+    return f"every site is finite, the gradient of {len(names)} parameters is not: {', '.join(names[:SHOWN])}"

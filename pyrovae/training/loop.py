@@ -1,0 +1,219 @@
+"""What goes around a training's state: batches, records, checkpoints, and what happens when a step fails."""
+
+import copy
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import torch
+from torch import Tensor
+from tqdm import tqdm
+
+from pyrovae.checkpoints import Checkpoints
+from pyrovae.data import Dataset
+from pyrovae.data.permutation import Permutation
+from pyrovae.errors import Interrupted, PyrovaeError
+from pyrovae.objectives import Objective
+from pyrovae.schedules import Schedule
+from pyrovae.seeding import torch_generators
+from pyrovae.training.diagnosis import diagnose
+from pyrovae.training.engines import AnyObjective, NonFiniteError, at_fault
+from pyrovae.training.history import Record
+from pyrovae.training.monitor import collapse, show, validate
+from pyrovae.training.processes import Processes
+from pyrovae.training.state import State
+from pyrovae.vae import as_batch
+
+PATIENCE = 10  # batches in a row that may be skipped, and times that a training may go back
+
+
+@dataclass
+class Loop:
+    """A training that goes on from its state, whatever that is.
+
+    Attributes:
+        state: What the training is made of; all else here stays as it is.
+        rate_at: The learning rate of a step, for the record.
+        nonfinite: What to do where loss or gradient are not finite, see ``fit``.
+        checkpoint_every: Steps between states that are kept, besides those of each epoch.
+        on_epoch: Called with each epoch's record.
+        stop: Number of the signal that asks for an end, or 0.
+    """
+
+    state: State
+    dataset: Dataset
+    objective: AnyObjective
+    seed: int
+    rate_at: Schedule
+    batch_size: int
+    nonfinite: str
+    checkpoint_every: int | None
+    checkpoints: Checkpoints | None
+    on_epoch: Callable[[Record], None]
+    stop: Callable[[], int]
+    processes: Processes
+
+    def __post_init__(self) -> None:
+        self.in_a_row = 0
+        self.before: dict[str, Any] = {}  # generators, before the step
+        self.kept: dict[str, Any] = {}  # the state that a rewind goes back to
+        self.warned = False
+
+    def run(self, epochs: int) -> None:
+        """Trains up to this epoch, or until selection says that it is enough."""
+        state, first = self.state, self.processes.first
+        self.started = monotonic() - state.seconds
+        self.remember()
+        with tqdm(
+            total=epochs, initial=state.epoch - 1, desc="training", unit="epoch", disable=None if first else True
+        ) as bar:
+            while state.epoch <= epochs and not state.selection.stopped:
+                self.run_epoch()
+                record = self.processes.told(self.record() if first else None)
+                state.next_epoch(record)
+                self.save()
+                if first:
+                    self.keep_best(record)
+                    self.on_epoch(record)
+                    self.tell(bar, record)
+                self.obey()
+
+    def run_epoch(self) -> None:
+        """Takes the batches of the epoch that are still to come; a rewind may bring some of them back."""
+        state, epoch = self.state, self.state.epoch
+        state.vae.train()
+        order = Order(self.seed, epoch, len(self.dataset.train), self.batch_size)
+        while state.batches < len(order):
+            index = order[state.batches]
+            try:
+                self.take(index)
+            except NonFiniteError as error:
+                self.recover(index, error)
+            else:
+                self.in_a_row = 0
+            if self.checkpoint_every and state.step % self.checkpoint_every == 0:
+                self.save()
+            self.obey()
+
+    def take(self, index: Tensor) -> None:
+        """Takes a step on this process's share of a batch."""
+        state = self.state
+        self.before = torch_generators()
+        batch = as_batch(state.vae, *self.dataset.batch(self.processes.share(index)))
+        with at_fault():
+            loss = state.engine.step(*batch)
+        state.count(index, loss)
+        if state.averaged is not None:
+            state.averaged.update_parameters(state.vae)
+
+    def record(self) -> Record:
+        """Returns the epoch's numbers."""
+        state, last = self.state, self.state.step - 1
+        state.seconds = monotonic() - self.started
+        return {
+            "epoch": state.epoch,
+            "step": state.step,
+            "beta": self.objective.schedule(last) if isinstance(self.objective, Objective) else 1.0,
+            "learning_rate": state.engine.factor * self.rate_at(last),
+            "train_loss": state.loss / max(1, state.rows),
+            **validate(state.judged, self.dataset, self.objective, self.seed),
+            **({"skipped": state.skipped} if state.skipped else {}),
+            **({"rewinds": state.rewinds} if state.rewinds else {}),
+            "seconds": state.seconds,
+        }
+
+    def tell(self, bar: "tqdm[Any]", record: Record) -> None:
+        """Shows the epoch, and once that the posterior has collapsed."""
+        bar.update()
+        show(bar, record)
+        if not self.warned and record["step"] >= self.state.selection.warmup and (reason := collapse(record)):
+            self.warned = True
+            tqdm.write(f"warning: {reason}", file=sys.stderr)
+
+    def save(self) -> None:
+        """Keeps the state, where there is a place for it."""
+        if self.checkpoints is not None:
+            self.state.seconds = monotonic() - self.started
+            content = self.state.to_dict(self.processes)
+            if self.processes.first:
+                self.checkpoints.save(content)
+        self.remember()
+
+    def keep_best(self, record: Record) -> None:
+        """Writes the weights that ``load`` takes where this epoch's are the best so far."""
+        selection = self.state.selection
+        if self.checkpoints is not None and selection.epoch == record["epoch"]:
+            self.checkpoints.keep_best(selection.weights, record["epoch"], record["step"])
+
+    def remember(self) -> None:
+        """Keeps in memory what a rewind goes back to."""
+        if self.nonfinite == "rewind":
+            self.kept = copy.deepcopy(self.state.to_dict(self.processes))
+
+    def obey(self) -> None:
+        """Saves and raises where a signal has asked for an end; all processes do at the same step."""
+        signal = self.processes.any(self.stop())
+        if signal:
+            self.save()
+            where = "" if self.checkpoints is None else str(self.checkpoints.directory)
+            raise Interrupted(signal, self.state.step, where)
+
+    def recover(self, index: Tensor, error: NonFiniteError) -> None:
+        """Does what was asked for where a step failed; the weights are those of the step before."""
+        self.in_a_row += 1
+        if self.nonfinite == "skip" and self.in_a_row <= PATIENCE:
+            self.state.skip()
+        elif self.nonfinite == "rewind" and self.state.rewinds < PATIENCE:
+            self.rewind(error)
+        else:
+            self.give_up(index, error)
+
+    def rewind(self, error: NonFiniteError) -> None:
+        """Goes back to the state that was kept last, with half its learning rate."""
+        state, rewinds, factor = self.state, self.state.rewinds + 1, self.state.engine.factor / 2
+        failed = state.step + 1
+        state.load(copy.deepcopy(self.kept), self.processes)
+        state.rewinds, state.engine.factor = rewinds, factor
+        if self.processes.first:
+            text = f"{error} at step {failed}; back to step {state.step} with {factor:g} of the learning rate"
+            tqdm.write(f"warning: {text}", file=sys.stderr)
+        self.save()
+
+    def give_up(self, index: Tensor, error: NonFiniteError) -> None:
+        """Names what was not finite, keeps what reproduces it, and raises."""
+        state, hint = self.state, error.hint
+        where = f"at step {state.step + 1} (epoch {state.epoch})"
+        details = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed, "reason": str(error)}
+        details |= {"site": diagnose(self, index), "rows": index.tolist()}
+        if self.checkpoints is not None:
+            content = self.state.to_dict(self.processes)
+            before = self.processes.gathered(self.before)
+            content["generators"] = [now | then for now, then in zip(content["generators"], before, strict=True)]
+            if self.processes.first:
+                self.checkpoints.fail(content, details)
+            directory = Path(self.checkpoints.directory)
+            hint = f"pyrovae replay {directory} shows it again; {hint}"
+        raise PyrovaeError(f"{error} {where}: {details['site']}", hint=hint) from None
+
+
+class Order:
+    """The batches of an epoch, a function of (seed, epoch) alone: any of them can be had without the others.
+
+    Example:
+        >>> order = Order(0, 1, 5, 2)
+        >>> len(order), torch.cat([order[i] for i in range(3)]).sort().values
+        (3, tensor([0, 1, 2, 3, 4]))
+    """
+
+    def __init__(self, seed: int, epoch: int, size: int, batch_size: int) -> None:
+        self.rows, self.batch_size = Permutation(size, (seed, epoch)), batch_size
+
+    def __len__(self) -> int:
+        return -(-len(self.rows) // self.batch_size)
+
+    def __getitem__(self, batch: int) -> Tensor:
+        start = batch * self.batch_size
+        return self.rows[torch.arange(start, min(start + self.batch_size, len(self.rows)))]

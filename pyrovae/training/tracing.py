@@ -1,0 +1,104 @@
+"""Loss and gradients of a Pyro program as one flat graph: traced once per shape of batch, replayed at every step.
+
+Pyro's handlers then cost nothing. Random operations stay in the graph and draw from the same generators in the same
+order, so a replay is equal to a run of the programs, in float32 on a CPU to the last bit.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import pyro
+import torch
+from torch import Tensor, nn
+from torch._ops import OpOverload
+from torch.func import functional_call
+from torch.fx import GraphModule, Node
+from torch.fx.experimental.proxy_tensor import make_fx
+
+from pyrovae.vae import VAE
+
+aten = torch.ops.aten
+
+Gradients = tuple[Tensor | None, ...]
+# Takes the parameters, beta and a batch.
+Graph = Callable[..., tuple[Tensor, Gradients]]
+
+
+class Loss(nn.Module):
+    """A VAE and its objective as one module, whose parameters can be exchanged for the duration of a call."""
+
+    def __init__(self, vae: VAE, objective: Any) -> None:
+        super().__init__()
+        self.vae = vae
+        self.objective = objective
+
+    def forward(self, beta: Tensor, *batch: Tensor) -> Tensor:
+        loss: Tensor = self.objective.differentiable_loss(self.vae.model, self.vae.guide, *batch, beta=beta)
+        return loss
+
+
+def trace(vae: VAE, objective: Any, beta: Tensor, *batch: Tensor, compiled: bool = False) -> Graph:
+    """Traces loss and gradients for batches of this shape.
+
+    Args:
+        vae: The VAE, in the mode (training or evaluation) that the graph shall have.
+        objective: One of ours, whose ``differentiable_loss`` takes ``beta``.
+        beta: Weight of the divergence, a tensor: what is a number is fixed in the graph.
+        batch: Arguments of both programs.
+        compiled: Compile the graph with ``torch.compile``. Noise still comes from torch's generators.
+
+    Raises:
+        Exception: Of many kinds, where the program reads numbers from tensors and decides by them.
+    """
+    module = Loss(vae, objective)
+    names, parameters = zip(*trainable(module).items(), strict=True)
+
+    def flat(parameters: list[Tensor], beta: Tensor, *batch: Tensor) -> tuple[Tensor, Gradients]:
+        loss = functional_call(module, dict(zip(names, parameters, strict=True)), (beta, *batch))
+        return loss.detach(), torch.autograd.grad(loss, parameters, allow_unused=True)
+
+    # Validation reads numbers; what it would find, a first checked batch has, and a loss that is not finite shows.
+    with pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=False), torch.random.fork_rng():
+        graph = make_fx(flat)(list(parameters), beta, *batch)
+    simplify(graph)
+    return torch.compile(graph, options={"fallback_random": True}) if compiled else graph
+
+
+def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    """Returns the parameters that are trained by name, shared ones once."""
+    return {name: p for name, p in module.named_parameters() if p.requires_grad}
+
+
+def simplify(graph: GraphModule) -> None:
+    """Drops what nobody reads (Pyro's sums of log densities) and views that change nothing; no number changes."""
+    for node in list(graph.graph.nodes):
+        if is_idle_view(node):
+            node.replace_all_uses_with(node.args[0])
+    graph.graph.eliminate_dead_code(is_impure_node=must_stay)
+    graph.recompile()
+
+
+def is_idle_view(node: Node) -> bool:
+    """Tells whether a node hands on its input as it is."""
+    if node.target is aten.alias.default:
+        return True
+    if node.target not in (aten.view.default, aten.expand.default):
+        return False
+    before, after = (tensor_of(part) for part in (node.args[0], node))
+    return before is not None and after is not None and (before.shape, before.stride()) == (after.shape, after.stride())
+
+
+def tensor_of(node: Any) -> Tensor | None:
+    """Returns shape and strides of what a node returns, where the trace has noted them."""
+    value = node.meta.get("val")
+    return value if isinstance(value, Tensor) else None
+
+
+def must_stay(node: Node) -> bool:
+    """Tells whether a node does more than return its value: noise that nobody reads moves a generator all the same."""
+    if node.op != "call_function":
+        return node.op in ("placeholder", "output")
+    overload = node.target
+    if not isinstance(overload, OpOverload):
+        return False
+    return overload._schema.is_mutable or torch.Tag.nondeterministic_seeded in overload.tags
