@@ -9,7 +9,8 @@ import io
 import re
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -43,7 +44,10 @@ def write(path: Path, content: Mapping[str, Any], kind: str) -> None:
     """
     buffer = io.BytesIO()
     torch.save({"format_version": FORMAT, "kind": kind, **content}, buffer)
-    path.parent.mkdir(exist_ok=True)
+    try:
+        path.parent.mkdir(exist_ok=True)
+    except OSError as error:
+        raise storage.cannot_write(path, error) from None
     storage.write(path, buffer.getvalue())
 
 
@@ -69,6 +73,9 @@ def plain_content(path: Path, hint: str) -> Any:
     """Returns what torch reads from the file, after the archive's checksums: torch itself does not look at them."""
     try:
         with zipfile.ZipFile(path) as archive:
+            # torch packs nothing: what unpacks to more than the file is a bomb.
+            if sum(entry.file_size for entry in archive.infolist()) > path.stat().st_size:
+                raise PyrovaeError(f"refusing to load {path}: it would unpack to more than it is", hint=hint)
             damaged = archive.testzip()
         if damaged is not None:
             raise PyrovaeError(f"checkpoint {path} is damaged (checksum of {damaged})", hint=hint)
@@ -79,8 +86,9 @@ def plain_content(path: Path, hint: str) -> Any:
     except PyrovaeError:
         raise
     except Exception as error:  # torch, zipfile and pickle raise a dozen kinds for a file that is not theirs
-        reason = type(error).__name__
-        raise PyrovaeError(f"refusing to load {path}: not a checkpoint ({reason})", hint=hint) from None
+        named = re.search(r"\bGLOBAL (\S+)", str(error))
+        reason = f"it holds Python objects ({named[1]})" if named else f"not a checkpoint ({type(error).__name__})"
+        raise PyrovaeError(f"refusing to load {path}: {reason}", hint=hint) from None
 
 
 def migrated(path: Path, content: Any, hint: str) -> Content:
@@ -150,51 +158,68 @@ class Checkpoints:
         if not names:
             return None
         name = self.start or names[-1]
-        earlier = [other for other in names if other != name]
+        earlier = names[: names.index(name)]
         again = f"pyrovae resume {self.directory} --checkpoint {earlier[-1]}" if earlier else "train the run again"
-        return read(self.folder / name, "state", hint=again)
+        content = read(self.folder / name, "state", hint=again)
+        if content.get("step") != step_of(name) or not {"epoch", "records"} <= set(content):
+            raise PyrovaeError(f"refusing to load {self.folder / name}: not the state of that step", hint=again)
+        return content
 
     def save(self, content: Mapping[str, Any]) -> None:
-        """Keeps a state, and drops the oldest ones once it is safe.
+        """Keeps a state. Once it is safe, drops the oldest ones, and those of later steps, which are to be taken again.
 
         Raises:
             PyrovaeError: There is no room, with the room there is; the states before it are intact.
         """
-        path = self.folder / f"step-{content['step']:09d}.pt"
-        try:
-            write(path, content, "state")
-        except PyrovaeError as error:
-            raise PyrovaeError(f"{error}{self.room()}", hint=self.last_good()) from None
-        for name in self.names()[:-KEPT]:
-            (self.folder / name).unlink()
-
-    def forget_after(self, step: int) -> None:
-        """Removes states of later steps than the one that training goes on from."""
-        for name in self.names():
-            if int(name.removeprefix("step-").removesuffix(".pt")) > step:
-                (self.folder / name).unlink()
+        name = f"step-{content['step']:09d}.pt"
+        with self.way_out():
+            if (self.folder / name).is_dir():
+                remove(self.folder / name)
+            write(self.folder / name, content, "state")
+        names = self.names()
+        until = names.index(name) + 1
+        for other in [*names[: max(0, until - KEPT)], *names[until:]]:
+            remove(self.folder / other)
 
     def keep_best(self, weights: Mapping[str, Tensor], epoch: int, step: int) -> None:
         """Writes the weights that ``load`` takes."""
-        write(self.directory / BEST, {"weights": dict(weights), "epoch": epoch, "step": step}, "weights")
+        with self.way_out():
+            write(self.directory / BEST, {"weights": dict(weights), "epoch": epoch, "step": step}, "weights")
 
     def fail(self, content: Mapping[str, Any], details: Mapping[str, Any]) -> None:
         """Keeps the state before a step that failed, and says in ``failure.json`` what it was."""
-        write(self.folder / FAILED, content, "state")
-        storage.write_json(self.directory / "failure.json", details)
+        with self.way_out():
+            write(self.folder / FAILED, content, "state")
+            storage.write_json(self.directory / "failure.json", details)
 
     def failed(self) -> Content:
         """Returns the state that :meth:`fail` kept."""
         return read(self.folder / FAILED, "state", hint="only a run whose loss was not finite can be replayed")
 
-    def room(self) -> str:
-        """Says how much room there is."""
+    @contextmanager
+    def way_out(self) -> Iterator[None]:
+        """Adds to what cannot be written what stands there still."""
         try:
-            return f" ({shutil.disk_usage(self.directory).free / 1e6:.1f} MB free)"
-        except OSError:
-            return ""
+            yield
+        except PyrovaeError as error:
+            names = self.names()
+            last = f"the last good checkpoint is {names[-1]}; " if names else ""
+            raise PyrovaeError(str(error), hint=f"{last}make room, then: pyrovae resume {self.directory}") from None
 
-    def last_good(self) -> str:
-        names = self.names()
-        last = f"the last good checkpoint is {names[-1]}; " if names else ""
-        return f"{last}make room, then: pyrovae resume {self.directory}"
+
+def step_of(name: str) -> int:
+    """Returns the step that the name of a state tells.
+
+    Example:
+        >>> step_of("step-000000412.pt")
+        412
+    """
+    return int(name.removeprefix("step-").removesuffix(".pt"))
+
+
+def remove(path: Path) -> None:
+    """Removes a state, or the folder that stands in its place."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink()

@@ -10,7 +10,7 @@ from typing import Any
 import click
 
 from pyrovae import __version__
-from pyrovae.errors import PyrovaeError
+from pyrovae.errors import Interrupted, PyrovaeError
 
 OWN = {"array": "FILE.npy", "csv": "FILE.csv", "folder": "FOLDER"}  # rows of the data table that need a path
 BUILT_IN = (Path(__file__).parent / "_experiments", Path(__file__).parent.parent / "experiments")
@@ -39,6 +39,9 @@ class Group(click.Group):
             return super().invoke(ctx)
         except (click.exceptions.Exit, click.ClickException, click.Abort):
             raise
+        except KeyboardInterrupt:  # nothing was begun that could be lost
+            click.echo("Error: interrupted", err=True)
+            ctx.exit(130)
         except BrokenPipeError:
             # The reader has left, as `head` does: say nothing, and let nothing be flushed at exit.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -52,6 +55,8 @@ class Group(click.Group):
 def report(error: Exception) -> int:
     """Prints an error and returns the exit code."""
     message, hint, exit_code = explain(error)
+    if isinstance(error, Interrupted) and os.environ.get("RANK", "0") != "0":
+        return exit_code  # the first of several processes has said it
     for line in message.splitlines() or [message]:
         click.echo(f"Error: {line}", err=True)
     if hint:
@@ -448,6 +453,65 @@ def pack(*, folder: Path, out: Path, size: tuple[int, int] | None, channels: Any
     packed = pack_images(folder, out, size, channels, force=force)
     click.echo(packed)
     click.echo(f"train on it with: {packed.command()}")
+
+
+@main.group()
+def sweep() -> None:
+    """Run one experiment in many configurations, on as many workers as there are."""
+
+
+@sweep.command("run")
+@click.argument("file", type=click.Path(path_type=Path))
+@click.option("--workers", type=click.IntRange(min=1), default=1, show_default=True, help="Processes on this machine.")
+@click.option("--name", help="Of the sweep's folder; by default the file's.")
+@device
+@runs_dir
+@data_dir
+@threads
+def run_sweep(
+    *,
+    file: Path,
+    workers: int,
+    name: str | None,
+    device: str,
+    runs_dir: Path,
+    data_dir: Path | None,
+    threads: int | None,
+) -> None:
+    """Run all that FILE asks for, an experiment with a table [sweep]; once more, and it goes on where it stopped.
+
+    A table of the validation losses is printed at the end, best first; test data select nothing.
+    """
+    from pyrovae.sweeps import command
+
+    folder = command.prepare(file, runs_dir, name)
+    chosen = {"--device": device, "--data-dir": data_dir, "--threads": threads}
+    options = [str(word) for pair in chosen.items() if pair[1] is not None for word in pair]
+    stopped = command.run(folder, workers, options)
+    click.echo(command.show(folder))
+    command.conclude(folder, stopped)
+
+
+@sweep.command()
+@click.argument("folder", type=click.Path(path_type=Path))
+@device
+@data_dir
+@threads
+def worker(*, folder: Path, device: str, data_dir: Path | None, threads: int | None) -> None:
+    """Join the sweep in FOLDER, of this or another machine, until all of it is finished."""
+    from pyrovae.sweeps.worker import work
+
+    set_threads(threads)
+    click.echo(f"{work(folder, data_dir, device)} trials ended here")
+
+
+@sweep.command("show")
+@click.argument("folder", type=click.Path(path_type=Path))
+def show_sweep(*, folder: Path) -> None:
+    """Print the table of the sweep in FOLDER, finished or not."""
+    from pyrovae.sweeps import command
+
+    click.echo(command.show(folder))
 
 
 def experiments() -> dict[str, Path]:

@@ -44,14 +44,14 @@ class Interrupted(PyrovaeError):
     Args:
         signal: Its number; the exit code is 128 more, as shells have it.
         step: Steps taken.
-        directory: The run that can be resumed, if its state was saved.
+        resume: The command that goes on, if the state was saved.
 
     Example:
-        >>> error = Interrupted(15, 412, "runs/a")
+        >>> error = Interrupted(15, 412, "pyrovae resume runs/a")
         >>> str(error), error.hint, error.exit_code
         ('interrupted at step 412', 'resume with: pyrovae resume runs/a', 143)
     """
 
-    def __init__(self, signal: int, step: int, directory: str = "") -> None:
-        hint = f"resume with: pyrovae resume {directory}" if directory else ""
+    def __init__(self, signal: int, step: int, resume: str = "") -> None:
+        hint = f"resume with: {resume}" if resume else ""
         super().__init__(f"interrupted at step {step}", hint=hint, exit_code=128 + signal)

@@ -4,6 +4,7 @@ import os
 import signal
 import sys
 import threading
+from contextlib import suppress
 from types import FrameType, TracebackType
 from typing import Any
 
@@ -42,4 +43,6 @@ class Interrupts:
         if self.received:
             return
         self.received = number
-        print("stopping after this step; once more stops at once", file=sys.stderr)
+        with suppress(OSError, RuntimeError):  # nobody listens, or the signal came in the middle of another line
+            if os.environ.get("RANK", "0") == "0":
+                print("stopping after this step; once more stops at once", file=sys.stderr)

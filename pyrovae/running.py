@@ -16,6 +16,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from datetime import datetime
 from pathlib import Path
+from signal import SIGINT
 from typing import Any
 
 import torch
@@ -23,7 +24,7 @@ import torch
 from pyrovae import runs, storage
 from pyrovae.checkpoints import BEST, Checkpoints
 from pyrovae.configuration import Experiment, read
-from pyrovae.errors import PyrovaeError
+from pyrovae.errors import Interrupted, PyrovaeError
 from pyrovae.evaluation import Estimate
 from pyrovae.experiment import Prepared, check_same_data, facts, judge, prepare
 from pyrovae.gallery import draw
@@ -141,9 +142,12 @@ def conduct(
     manifest = storage.read_json(directory / runs.MANIFEST)
     minutes = {"training_minutes": history.records[-1]["seconds"] / 60}
     storage.write_json(directory / runs.MANIFEST, manifest | minutes)
-    evidence, _ = judge(experiment, made.vae, made.dataset, directory)
-    if figures:
-        draw(made.vae, made.dataset, list(history), directory / runs.FIGURES, experiment.seed, history.best)
+    try:
+        evidence, _ = judge(experiment, made.vae, made.dataset, directory)
+        if figures:
+            draw(made.vae, made.dataset, list(history), directory / runs.FIGURES, experiment.seed, history.best)
+    except KeyboardInterrupt:  # what is missing is computed again
+        raise Interrupted(SIGINT, history.records[-1]["step"], f"pyrovae resume {directory}") from None
     return evidence
 
 
@@ -156,10 +160,11 @@ def train(made: Prepared, directory: Path, loggers: Sequence[str], checkpoint: s
     if first:
         # The record is the state's: what was written after it is forgotten.
         storage.write_rows(directory / runs.METRICS, [] if state is None else state["records"])
-        checkpoints.forget_after(step)
         if state is not None:
             print(f"resumed from step {step} (epoch {state['epoch']})", file=sys.stderr)
-    with recording(directory, loggers if first else (), experiment, step) as on_epoch, Interrupts() as interrupts:
+    check_shared(directory, step)
+    record = recording(directory, loggers, experiment, step) if first else nullcontext()
+    with record as on_epoch, Interrupts() as interrupts:
         history = fit(
             made.vae,
             made.dataset,
@@ -172,7 +177,17 @@ def train(made: Prepared, directory: Path, loggers: Sequence[str], checkpoint: s
         )
     if first:
         checkpoints.keep_best(made.vae.state_dict(), history.best, history.records[-1]["step"])
+    if signal := interrupts():  # after the last step
+        raise Interrupted(signal, history.records[-1]["step"], f"pyrovae resume {directory}")
     return history
+
+
+def check_shared(directory: Path, step: int) -> None:
+    """Waits for the first process, and refuses another folder than its."""
+    theirs = current().told(step)
+    if step != theirs:
+        what = f"process {current().rank + 1} finds step {step} in {directory}, the first one step {theirs}"
+        raise PyrovaeError(what, hint="processes on several machines need one shared runs folder")
 
 
 @contextmanager

@@ -1,11 +1,13 @@
 """Run directories: names that cannot leave their folder, one writer at a time, and what made the numbers in them."""
 
+import errno
 import hashlib
 import json
 import os
 import platform
 import re
 import socket
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from datetime import datetime
@@ -23,6 +25,7 @@ EVALUATION, PER_DATUM, FIGURES = "evaluation.json", "log_marginal.npy", "figures
 LOCK = ".lock"
 BUSY = 3  # exit code of a command that finds a run in use
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+STALE = re.compile(r"\..*\.tmp|\.[0-9a-f]{32}(\.\w+)?")  # what a killed writer of files, or of figures, leaves
 PACKAGES = ("torch", "torchvision", "pyro-ppl", "numpy", "scipy", "scikit-learn", "arviz-stats")
 
 
@@ -34,11 +37,11 @@ def new_directory(root: Path, name: str | None, default: str) -> Path:
     """
     if name is not None:
         path = root / checked_name(name)
-        if path.exists():
+        if os.path.lexists(path):
             raise PyrovaeError(f"run directory {path} exists", hint="choose another --name")
         return path
     number, path = 1, root / checked_name(default)
-    while path.exists():
+    while os.path.lexists(path):  # a link to nothing too
         number += 1
         path = root / f"{default}-{number}"
     return path
@@ -60,12 +63,18 @@ def checked_name(name: str) -> str:
 def find(root: Path, run: str) -> Path:
     """Returns the directory of a run given by path or by name under the runs folder.
 
+    A path is the user's word and is followed wherever it leads, a name stays in the folder.
+
     Raises:
-        PyrovaeError: Neither is a run directory.
+        PyrovaeError: Neither is a run directory, or the name is a link out of the folder.
     """
-    for path in (Path(run), root / run):
-        if os.path.isfile(path / MANIFEST):  # Path's own raises where a name is too long
-            return path
+    if os.path.isfile(Path(run) / MANIFEST):  # Path's own raises where a name is too long
+        return Path(run)
+    if os.path.isfile(root / run / MANIFEST):
+        path = (root / run).resolve()
+        if path.is_relative_to(root.resolve()):
+            return root / run
+        raise PyrovaeError(f"run '{run}' leads out of {root}", hint=f"if it is meant, give its path: {path}")
     known = sorted(p.parent.name for p in root.glob(f"*/{MANIFEST}")) if root.is_dir() else []
     hint = f"runs in {root}: {', '.join(known)}" if known else f"no runs in {root}: pyrovae run digits-gaussian-mixture"
     raise PyrovaeError(f"no run '{run}'", hint=hint)
@@ -113,9 +122,10 @@ def locked(directory: Path) -> Iterator[None]:
         since = datetime.now().astimezone().isoformat(timespec="seconds")
         file.write(json.dumps({"pid": os.getpid(), "host": socket.gethostname(), "since": since}))
         file.flush()
-        for stale in directory.rglob(".*.tmp"):
-            with suppress(OSError):
-                stale.unlink()
+        for path in directory.rglob(".*"):
+            if STALE.fullmatch(path.name):
+                with suppress(OSError):
+                    path.unlink()
         yield
 
 
@@ -130,8 +140,10 @@ def taken(descriptor: int) -> bool:
             import fcntl
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
+    except OSError as error:
+        if error.errno not in (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS):
+            return False
+        print("warning: this file system has no locks; let one process at a time write into a run", file=sys.stderr)
     return True
 
 

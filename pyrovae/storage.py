@@ -31,10 +31,16 @@ def write(path: Path, content: bytes) -> None:
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
+        discard(partial)  # first, since what it took up is free again
         raise cannot_write(path, error, len(content)) from None
     finally:
-        with suppress(OSError):  # it may never have been there
-            partial.unlink()
+        discard(partial)
+
+
+def discard(path: Path) -> None:
+    """Removes a file that may never have been there."""
+    with suppress(OSError):
+        path.unlink()
 
 
 def sync_folder(folder: Path) -> None:
@@ -54,7 +60,7 @@ def cannot_write(path: Path, error: OSError, size: int = 0) -> PyrovaeError:
     if error.errno in (errno.ENOSPC, errno.EDQUOT):
         with suppress(OSError):
             free = shutil.disk_usage(path.parent).free
-            full = f" (needs {size / 1e6:.1f} MB, {free / 1e6:.1f} MB free)"
+            full = f" (needs {size / 1e6:.2f} MB, {free / 1e6:.2f} MB free)"
     return PyrovaeError(f"cannot write {path}: {error.strerror}{full}", hint="make room, or choose another folder")
 
 
@@ -119,13 +125,15 @@ def write_rows(path: Path, rows: Iterable[Mapping[str, Any]]) -> None:
 @contextmanager
 def appended(path: Path) -> Iterator[Callable[[Mapping[str, Any]], None]]:
     """Opens a file of JSON rows and yields what appends one, at once on disk."""
-    with path.open("a", encoding="utf-8") as file:
+    # Without a buffer, which would be written once more when the file is closed.
+    with path.open("ab", buffering=0) as file:
 
         def append(row: Mapping[str, Any]) -> None:
+            line = (json.dumps(row) + "\n").encode()
             try:
-                file.write(json.dumps(row) + "\n")
-                file.flush()
+                while line:
+                    line = line[file.write(line) :]
             except OSError as error:
-                raise cannot_write(path, error) from None
+                raise cannot_write(path, error, len(line)) from None
 
         yield append

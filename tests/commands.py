@@ -59,6 +59,11 @@ def files(folder: Path) -> list[str]:
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*"))
 
 
+def contents(run: Path) -> dict[str, bytes]:
+    """Returns what is in the files of a run, but for the lock, which says who wrote last."""
+    return {name: (run / name).read_bytes() for name in files(run) if (run / name).is_file() and name != ".lock"}
+
+
 def real(rows: int = 60, shape: tuple[int, ...] = (8, 8), seed: int = 0) -> np.ndarray:
     """Draws real-valued data, smooth enough to learn."""
     return np.random.default_rng(seed).normal(size=(rows, *shape)).cumsum(-1).astype("float32")

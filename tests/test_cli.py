@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import pytest
 import torch
-from commands import DIGITS, TINY, Maker, files, invoke, refusal, sets, succeeds, train
+from commands import DIGITS, TINY, Maker, contents, files, invoke, refusal, sets, succeeds, train
 from PIL import Image
 
 from pyrovae import __version__
@@ -219,9 +219,9 @@ def test_seed_and_threads_are_recorded(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_evaluate_gives_the_same_numbers_and_changes_no_weight(copied: Maker) -> None:
     run = copied()
-    kept = {name: (run / name).read_bytes() for name in files(run)}
+    kept = contents(run)
     printed = succeeds("evaluate", run)
-    assert {name: (run / name).read_bytes() for name in files(run)} == kept
+    assert contents(run) == kept
     assert str(run / "evaluation.json") in printed
 
 

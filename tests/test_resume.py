@@ -1,14 +1,14 @@
 """A training that was stopped goes on as if it had not been: weights, optimizer, records and noise to the last bit."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from compositions import ROWS_OF_TABLES, Composition, build, objective_of, toy
-from torch import Tensor
+from outcomes import same
 
 from pyrovae import DATA, ELBO, VAE, Checkpoints, Dataset, History, Interrupted, fit, make_dataset
 from pyrovae.errors import PyrovaeError
@@ -29,27 +29,6 @@ def after(steps: int) -> Callable[[], int]:
     """Returns what asks for an end at a step, as SIGTERM does."""
     asked = iter([0] * (steps - 1) + [15] * 1000)
     return lambda: next(asked)
-
-
-def plain(content: Any, path: str = "") -> Iterator[tuple[str, Any]]:
-    """Yields what a state holds, without the clock."""
-    if isinstance(content, dict | list | tuple):
-        for key, value in content.items() if isinstance(content, dict) else enumerate(content):
-            if key != "seconds":
-                yield from plain(value, f"{path}/{key}")
-    else:
-        yield path, content
-
-
-def same(a: Any, b: Any) -> list[str]:
-    """Returns where two states differ, to the last bit."""
-    one, other = dict(plain(a)), dict(plain(b))
-    unlike = set(one) ^ set(other)
-    for key in set(one) & set(other):
-        x, y = one[key], other[key]
-        equal = torch.equal(x, y) if isinstance(x, Tensor) else x == y or (x != x and y != y)
-        unlike |= set() if equal else {key}
-    return sorted(unlike)
 
 
 def trained(make: Callable[[], Made], folder: Path, stops: tuple[int, ...] = (), **options: Any) -> tuple[Any, History]:

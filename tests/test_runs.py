@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import TINY, Maker, files, invoke, refusal, sets, train
+from commands import TINY, Maker, contents, files, invoke, refusal, sets, train
 
 import pyrovae
 from pyrovae import __version__, checkpoints, experiment, runs, storage
@@ -106,9 +106,9 @@ def test_names_that_could_leave_the_folder_are_refused(tmp_path: Path, name: str
 
 def test_a_name_that_exists_is_refused_and_left_alone(copied: Maker) -> None:
     run = copied()
-    kept = {name: (run / name).read_bytes() for name in files(run)}
+    kept = contents(run)
     assert f"run directory {run} exists" in refusal("run", TINY, "--name", run.name, "--runs-dir", run.parent)
-    assert {name: (run / name).read_bytes() for name in files(run)} == kept
+    assert contents(run) == kept
 
 
 def test_a_folder_that_cannot_be_made_is_told_before_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -137,10 +137,10 @@ def test_a_full_disk_leaves_the_old_file(tmp_path: Path, monkeypatch: pytest.Mon
 
 def test_a_full_disk_during_evaluation_is_one_error(copied: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
     run = copied()
-    kept = {name: (run / name).read_bytes() for name in files(run)}
+    kept = contents(run)
     monkeypatch.setattr(os, "fsync", full)
     assert "No space left on device" in refusal("evaluate", run)
-    assert {name: (run / name).read_bytes() for name in files(run)} == kept
+    assert contents(run) == kept
 
 
 def test_an_interrupted_write_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

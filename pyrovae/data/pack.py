@@ -131,8 +131,12 @@ def labels_of(path: Path) -> Path:
 
 
 @contextmanager
-def written(path: Path) -> Iterator[IO[bytes]]:
+def written(path: Path, size: int = 0) -> Iterator[IO[bytes]]:
     """Opens a file that takes its name only when all of it is written; what goes wrong before leaves nothing behind.
+
+    Args:
+        path: The file, which may be there.
+        size: How many bytes it will hold, for the message about a full disk.
 
     Raises:
         PyrovaeError: It cannot be written.
@@ -146,7 +150,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
         partial.replace(path)
         sync_folder(path.parent)
     except OSError as error:
-        raise cannot_write(path, error) from None
+        raise cannot_write(path, error, size) from None
     finally:
         with suppress(OSError):  # it may never have been there
             partial.unlink()
@@ -154,7 +158,7 @@ def written(path: Path) -> Iterator[IO[bytes]]:
 
 def _write_images(packed: Packed, files: Sequence[Path], form: Form) -> None:
     header = {"descr": "|u1", "fortran_order": False, "shape": packed.shape}
-    with written(packed.path) as opened:
+    with written(packed.path, prod(packed.shape)) as opened:
         np.lib.format.write_array_header_1_0(opened, header)
         for image in stream(files, form):
             opened.write(image.tobytes())

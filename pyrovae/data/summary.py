@@ -57,7 +57,8 @@ def _binarisation(data: Dataset) -> str:
 def _mean(data: Dataset) -> str:
     total, observed = 0.0, 0
     for piece in data.train.pieces():
-        total += piece.nansum(dtype=torch.float64).item()
+        # Bytes are summed as they are: as float64 they would take eight times their memory.
+        total += (piece.nansum(dtype=torch.float64) if piece.is_floating_point() else piece.sum()).item()
         observed += piece.numel() - _absent(piece)
     mean, white = total / observed, _white(data)
     return f"{mean / white:.4f} of white" if white else f"{mean:.4f}"

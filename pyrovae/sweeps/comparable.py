@@ -6,7 +6,7 @@ from typing import Any
 
 from pyrovae import runs, storage
 from pyrovae.comparison import base_measure
-from pyrovae.configuration import Experiment
+from pyrovae.configuration import Experiment, read
 
 # Objectives whose validation loss is minus the plain ELBO, whatever their other options are.
 PLAIN = ("elbo", "analytic-elbo", "mmd", "tc")
@@ -28,7 +28,7 @@ def bound_of(experiment: Experiment) -> str:
     return f"{objective['name']} ({', '.join(f'{key} = {value}' for key, value in chosen.items())})"
 
 
-def measured(directory: Path, experiment: Experiment) -> dict[str, str]:
+def measured(directory: Path) -> dict[str, str]:
     """Returns what must be equal for the validation losses of two finished runs to be compared."""
     manifest = storage.read_json(directory / runs.MANIFEST, "data", "model")
     numbers = storage.read_json(directory / runs.EVALUATION, "quantity", "measure")
@@ -36,7 +36,7 @@ def measured(directory: Path, experiment: Experiment) -> dict[str, str]:
     # A pool scores labels too, so its loss bounds log p(x, y); test data are read without labels and do not tell.
     scored = "log p(x, y)" if model["pools"] and not model["conditional"] else numbers["quantity"]
     return {
-        "bound": bound_of(experiment),
+        "bound": bound_of(read(directory / runs.EXPERIMENT)),
         "quantity": scored,
         "base measure": base_measure(numbers["measure"], data.get("max_level")),
         "validation data": f"{data['name']} {data['hashes']['validation']}",

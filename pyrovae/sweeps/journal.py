@@ -1,9 +1,9 @@
 """Optuna's journal in a folder that many machines share, written so that a worker can die at any moment.
 
-The file is that of Optuna's own ``JournalFileBackend``, which other programs (``optuna-dashboard``) read. Two things are
-ours. The lock is the system's, which goes with its process: Optuna's are files, and what a killed worker leaves behind
-keeps the others waiting for half a minute, with a relative path for ever. And half a line at the end, such as a full
-disk leaves, is cut off by who writes next: Optuna would write on in it and never read the file again.
+The file is that of Optuna's own ``JournalFileBackend``, which other programs (``optuna-dashboard``) read. Two things
+are ours. The lock is the system's, which goes with its process: Optuna's are files, and one that a killed worker leaves
+behind keeps the others waiting for half a minute, with a relative path for ever. And half a line at the end, such as a
+full disk leaves, is cut off by who writes next: Optuna would write on in it and never read the file again.
 """
 
 import json
@@ -124,9 +124,9 @@ def import_optuna() -> Any:
     return optuna
 
 
-def open_study(folder: Path, lock: Lock) -> Any:
-    """Returns the study of a sweep's folder, which minimises; a new one where there is none."""
+def open_study(path: Path, lock: Lock) -> Any:
+    """Returns the study of a journal, which minimises; a new one where there is none."""
     optuna = import_optuna()
-    storage = optuna.storages.JournalStorage(Journal(folder / "journal.log", lock))
+    storage = optuna.storages.JournalStorage(Journal(path, lock))
     with lock:
         return optuna.create_study(storage=storage, study_name="sweep", direction="minimize", load_if_exists=True)

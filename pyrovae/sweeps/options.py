@@ -21,7 +21,7 @@ def spread(table: Mapping[str, Any]) -> dict[str, Any]:
         >>> spread({"vae.latent_dim": [2, 4], "prior": {"name": ["flow"]}, "trials": 3})
         {'vae.latent_dim': [2, 4], 'prior.name': ['flow'], 'trials': 3}
     """
-    found = {}
+    found: dict[str, Any] = {}
     for key, value in table.items():
         nested = key in SECTIONS and isinstance(value, Mapping)
         found |= {f"{key}.{inner}": item for inner, item in value.items()} if nested else {key: value}
@@ -115,7 +115,7 @@ def of_list(key: str, values: Any, what: str) -> Iterator[Mistake]:
 def of_range(key: str, given: Mapping[str, Any]) -> Iterator[Mistake]:
     """Yields what is wrong with a range; both ends are of the key's type, which the schema looks at."""
     yield from ((key, f"'{key}' has no '{name}' ({did_you_mean(name, RANGE)})") for name in given if name not in RANGE)
-    low, high, log, step = (given.get(name) for name in RANGE)
+    low, high, log, step = (given.get(name) for name in RANGE)  # type: tuple[Any, Any, Any, Any]
     if not is_number(low) or not is_number(high) or low >= high:
         yield key, f"'{key}' should have two numbers, low < high, got low = {low!r}, high = {high!r}"
     elif log and low <= 0:

@@ -58,6 +58,11 @@ class Plan:
         return {key: value for key, value in spread(self.search or {}).items() if key not in OWN}
 
     @property
+    def sampler_seed(self) -> int:
+        """Seed of a search's proposals."""
+        return int((self.search or {}).get("seed", 0))
+
+    @property
     def total(self) -> int:
         """Number of trials: proposals of a search, or cells of a grid, one for each seed."""
         return len(self.cells()) if self.search is None else int(self.search["trials"])
@@ -93,7 +98,8 @@ class Plan:
         # Names first: another row of a table has other options.
         for key in sorted(values, key=lambda key: not key.endswith(".name")):
             put(content, key, values[key])
-        later = {where: f"{self.source}{self.line(key)}" for key in values for where in places(key)}
+        swept = [key for key in values if key != "seed" or "seeds" in self.table]
+        later = {where: f"{self.source}{self.line(key)}" for key in swept for where in places(key)}
         return Experiment.of(self.source.stem, content, source=str(self.source), text=self.text, later=later)
 
     def line(self, key: str) -> str:
@@ -180,7 +186,7 @@ def refuse(found: list[str]) -> None:
 
 
 def continues(new: Plan, old: Plan) -> bool:
-    """Tells whether a sweep goes on in the folder of an older one: a grid has all its cells, a search no fewer trials."""
+    """Tells whether a sweep goes on where an older one stands: a grid has all its cells, a search no fewer trials."""
     if new.search is None or old.search is None:
         return new.search is old.search and set(old.cells()) <= set(new.cells())
     return new.total >= old.total and apart_from_trials(new) == apart_from_trials(old)

@@ -7,8 +7,10 @@ import torch
 from pyro import poutine
 from torch import Tensor
 
+from pyrovae.data import Dataset
 from pyrovae.densities import random_sites
 from pyrovae.seeding import restore_generators, torch_generators
+from pyrovae.training.tracing import trainable
 from pyrovae.vae import VAE, as_batch
 
 SHOWN = 5  # rows that a message names
@@ -22,13 +24,22 @@ def diagnose(loop: Any, index: Tensor) -> str:
     own, noise = loop.processes.share(index), torch_generators()
     restore_generators(loop.before)
     batch = as_batch(loop.state.vae, *loop.dataset.batch(own))
-    found = culprit(loop.state.vae, own, *batch)
+    found = culprit(loop.state.vae, *numbered(loop.dataset, own), *batch)
     restore_generators(noise)
     return found or gradients_of(loop.state.engine)
 
 
-def culprit(vae: VAE, rows: Tensor, *batch: Tensor) -> str:
-    """Names the first site of guide or model that is not finite, and its data by their rows; nothing where all are."""
+def numbered(dataset: Dataset, index: Tensor) -> tuple[Tensor, str]:
+    """Returns the numbers by which the user knows training data, and of what: of the file they stay in, if they do."""
+    rows = dataset.train.rows
+    return (index, "") if rows is None else (rows[index], " of the file")
+
+
+def culprit(vae: VAE, rows: Tensor, source: str, *batch: Tensor) -> str:
+    """Names the data, or the first site of guide or model, that are not finite, by their rows; nothing if all are."""
+    x = batch[0].nan_to_num(0, torch.inf, -torch.inf) if vae.missing else batch[0]
+    if not x.isfinite().all():
+        return f"the data are not finite: {named(x, rows, source)}"
     try:
         with torch.no_grad(), pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=False):
             guide = poutine.trace(vae.guide).get_trace(*batch)
@@ -38,14 +49,15 @@ def culprit(vae: VAE, rows: Tensor, *batch: Tensor) -> str:
                 for name, site in random_sites(trace).items():
                     for what, value in (("value", site["value"]), ("log density", site["log_prob"])):
                         if not value.isfinite().all():
-                            return f"{what} of site '{name}' of the {program} is not finite for {named(value, rows)}"
+                            where = f"{what} of site '{name}' of the {program}"
+                            return f"{where} is not finite for {named(value, rows, source)}"
     except (ValueError, RuntimeError) as error:  # Pyro and torch refuse what they can
         return next(iter(str(error).splitlines()), type(error).__name__)
     return ""
 
 
-def named(value: Tensor, rows: Tensor) -> str:
-    """Names the data that are not finite by their rows of the training set.
+def named(value: Tensor, rows: Tensor, source: str = "") -> str:
+    """Names the data that are not finite by their rows, of the training set unless another source is named.
 
     Example:
         >>> named(torch.tensor([0.0, torch.nan, torch.inf]), torch.tensor([7, 5, 9]))
@@ -53,12 +65,13 @@ def named(value: Tensor, rows: Tensor) -> str:
     """
     bad = rows[~value.isfinite().reshape(len(rows), -1).all(1).cpu()].tolist()
     more = ", ..." if len(bad) > SHOWN else ""
-    return f"{len(bad)} of {len(rows)} data (rows {', '.join(map(str, bad[:SHOWN]))}{more})"
+    return f"{len(bad)} of {len(rows)} data (rows {', '.join(map(str, bad[:SHOWN]))}{more}{source})"
 
 
 def gradients_of(engine: Any) -> str:
     """Says that all sites are finite and the gradient is not."""
-    names = engine.broken()
+    grads = {name: p.grad for name, p in trainable(engine.vae).items() if p.grad is not None}
+    names = [name for name, grad in grads.items() if not grad.isfinite().all()]
     if not names:
         return "every site of one draw is finite"
     return f"every site is finite, the gradient of {len(names)} parameters is not: {', '.join(names[:SHOWN])}"

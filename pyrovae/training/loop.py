@@ -1,10 +1,10 @@
 """What goes around a training's state: batches, records, checkpoints, and what happens when a step fails."""
 
 import copy
+import math
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from time import monotonic
 from typing import Any
 
@@ -57,7 +57,6 @@ class Loop:
     processes: Processes
 
     def __post_init__(self) -> None:
-        self.in_a_row = 0
         self.before: dict[str, Any] = {}  # generators, before the step
         self.kept: dict[str, Any] = {}  # the state that a rewind goes back to
         self.warned = False
@@ -66,13 +65,16 @@ class Loop:
         """Trains up to this epoch, or until selection says that it is enough."""
         state, first = self.state, self.processes.first
         self.started = monotonic() - state.seconds
-        self.remember()
+        self.remember(state.kept)
         with tqdm(
             total=epochs, initial=state.epoch - 1, desc="training", unit="epoch", disable=None if first else True
         ) as bar:
             while state.epoch <= epochs and not state.selection.stopped:
                 self.run_epoch()
-                record = self.processes.told(self.record() if first else None)
+                record, error = self.processes.told(self.judged_record() if first else None)
+                if record is None:
+                    self.spoiled(NonFiniteError(error))
+                    continue
                 state.next_epoch(record)
                 self.save()
                 if first:
@@ -93,7 +95,7 @@ class Loop:
             except NonFiniteError as error:
                 self.recover(index, error)
             else:
-                self.in_a_row = 0
+                state.in_a_row = 0
             if self.checkpoint_every and state.step % self.checkpoint_every == 0:
                 self.save()
             self.obey()
@@ -108,6 +110,15 @@ class Loop:
         state.count(index, loss)
         if state.averaged is not None:
             state.averaged.update_parameters(state.vae)
+
+    def judged_record(self) -> tuple[Record | None, str]:
+        """Returns the epoch's numbers, or why there are none: a last step may leave weights that score no datum."""
+        try:
+            with at_fault():
+                record = self.record()
+        except NonFiniteError as error:
+            return None, str(error)
+        return (None, "validation loss became nan") if math.isnan(record["validation_loss"]) else (record, "")
 
     def record(self) -> Record:
         """Returns the epoch's numbers."""
@@ -148,28 +159,40 @@ class Loop:
         if self.checkpoints is not None and selection.epoch == record["epoch"]:
             self.checkpoints.keep_best(selection.weights, record["epoch"], record["step"])
 
-    def remember(self) -> None:
-        """Keeps in memory what a rewind goes back to."""
+    def remember(self, kept: dict[str, Any] | None = None) -> None:
+        """Keeps in memory what a rewind goes back to: the state as it is, or what was kept before a signal came."""
         if self.nonfinite == "rewind":
-            self.kept = copy.deepcopy(self.state.to_dict(self.processes))
+            self.kept = kept or copy.deepcopy(self.state.to_dict(self.processes))
+        self.state.kept = {}
 
     def obey(self) -> None:
         """Saves and raises where a signal has asked for an end; all processes do at the same step."""
         signal = self.processes.any(self.stop())
         if signal:
+            self.state.kept = self.kept
             self.save()
-            where = "" if self.checkpoints is None else str(self.checkpoints.directory)
-            raise Interrupted(signal, self.state.step, where)
+            count = self.processes.count
+            several = f"launch --processes {count} " if count > 1 else ""
+            there = self.checkpoints and f"pyrovae {several}resume {self.checkpoints.directory}"
+            raise Interrupted(signal, self.state.step, there or "")
 
     def recover(self, index: Tensor, error: NonFiniteError) -> None:
         """Does what was asked for where a step failed; the weights are those of the step before."""
-        self.in_a_row += 1
-        if self.nonfinite == "skip" and self.in_a_row <= PATIENCE:
+        self.state.in_a_row += 1
+        if self.nonfinite == "skip" and self.state.in_a_row <= PATIENCE:
             self.state.skip()
         elif self.nonfinite == "rewind" and self.state.rewinds < PATIENCE:
             self.rewind(error)
         else:
             self.give_up(index, error)
+
+    def spoiled(self, error: NonFiniteError) -> None:
+        """Goes back, or gives up, where an epoch has left weights that are of no use: there is no batch to skip."""
+        if self.nonfinite == "rewind" and self.state.rewinds < PATIENCE:
+            self.rewind(error)
+        else:
+            order = Order(self.seed, self.state.epoch, len(self.dataset.train), self.batch_size)
+            self.give_up(order[len(order) - 1], error)
 
     def rewind(self, error: NonFiniteError) -> None:
         """Goes back to the state that was kept last, with half its learning rate."""
@@ -192,11 +215,17 @@ class Loop:
             content = self.state.to_dict(self.processes)
             before = self.processes.gathered(self.before)
             content["generators"] = [now | then for now, then in zip(content["generators"], before, strict=True)]
-            if self.processes.first:
-                self.checkpoints.fail(content, details)
-            directory = Path(self.checkpoints.directory)
-            hint = f"pyrovae replay {directory} shows it again; {hint}"
+            hint = f"{self.keep_failure(self.checkpoints, content, details)}; {hint}"
         raise PyrovaeError(f"{error} {where}: {details['site']}", hint=hint) from None
+
+    def keep_failure(self, checkpoints: Checkpoints, content: dict[str, Any], details: dict[str, Any]) -> str:
+        """Keeps what reproduces a failure and says how, or why it cannot be kept."""
+        try:
+            if self.processes.first:
+                checkpoints.fail(content, details)
+        except PyrovaeError as unwritten:
+            return str(unwritten)
+        return f"pyrovae replay {checkpoints.directory} shows it again"
 
 
 class Order:

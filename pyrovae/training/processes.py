@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -9,6 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, distributed
+
+from pyrovae.errors import PyrovaeError
 
 
 @dataclass(frozen=True)
@@ -103,6 +106,11 @@ def joined(device: str = "cpu") -> Iterator[tuple[Processes, str]]:
     distributed.init_process_group("cpu:gloo,cuda:nccl" if device.startswith("cuda") else "gloo")
     try:
         yield current(), device
+    except RuntimeError as error:
+        if not re.search("gloo|nccl", str(error), re.IGNORECASE):
+            raise
+        reason = f"process {distributed.get_rank() + 1} has lost another one"
+        raise PyrovaeError(reason, hint="pyrovae launch starts all of them again, from the last checkpoint") from error
     finally:
         distributed.destroy_process_group()
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from pyrovae.data import Dataset
 from pyrovae.seeding import restore_generators
-from pyrovae.training.diagnosis import culprit, gradients_of
+from pyrovae.training.diagnosis import culprit, gradients_of, numbered
 from pyrovae.training.engines import ENGINES, AnyObjective, NonFiniteError, at_fault
 from pyrovae.training.processes import Processes
 from pyrovae.vae import VAE, as_batch
@@ -53,7 +53,7 @@ def replay_step(
                     found = f"loss {engine.step(*batch) / len(index):.4f} nats per datum, all finite"
             except NonFiniteError as error:
                 torch.set_rng_state(noise)
-                found = f"{error}: {culprit(vae, index, *batch) or gradients_of(engine)}"
+                found = f"{error}: {culprit(vae, *numbered(dataset, index), *batch) or gradients_of(engine)}"
             where = f" (process {rank + 1} of {count})" if count > 1 else ""
             lines.append(f"step {state['step'] + 1}, epoch {state['epoch']}{where}: {found}")
     return "\n".join(lines)

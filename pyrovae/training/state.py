@@ -15,7 +15,7 @@ from pyrovae.training.history import History, Record
 from pyrovae.training.processes import Processes
 from pyrovae.vae import VAE
 
-COUNTS = ("epoch", "batches", "rows", "loss", "skipped", "rewinds", "seconds")
+COUNTS = ("epoch", "batches", "rows", "loss", "skipped", "in_a_row", "rewinds", "seconds", "kept")
 
 
 class Selection:
@@ -62,8 +62,10 @@ class State:
         batches: How many batches of it were taken.
         rows, loss: How many data they had that counted, and their summed loss.
         skipped: Batches of the epoch that were left out because loss or gradient were not finite.
+        in_a_row: Steps before the next one whose loss or gradient were not finite.
         rewinds: How often the training went back.
         seconds: Spent on it so far.
+        kept: What a rewind goes back to, where that is not this state: a signal has come since.
     """
 
     vae: VAE
@@ -76,8 +78,10 @@ class State:
     rows: int = 0
     loss: float = 0.0
     skipped: int = 0
+    in_a_row: int = 0
     rewinds: int = 0
     seconds: float = 0.0
+    kept: dict[str, Any] = field(default_factory=dict)
 
     @property
     def step(self) -> int:
