@@ -36,23 +36,22 @@ class Lock:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path, self.depth, self.file = path, 0, None  # type: tuple[Path, int, Any]
+        self.path, self.depth, self.descriptor = path, 0, -1
 
     def take(self) -> bool:
         """Takes the lock, or tells that somebody else has it."""
         if self.depth == 0:
-            file = self.path.open("a")
-            if not runs.taken(file.fileno()):
-                file.close()
+            self.descriptor = os.open(self.path, os.O_CREAT | os.O_RDWR)
+            if not runs.taken(self.descriptor):
+                os.close(self.descriptor)
                 return False
-            self.file = file
         self.depth += 1
         return True
 
     def release(self) -> None:
         self.depth -= 1
         if self.depth == 0:
-            self.file.close()
+            os.close(self.descriptor)
 
     def __enter__(self) -> "Lock":
         while not self.take():

@@ -14,6 +14,8 @@ from pyrovae.training.tracing import trainable
 from pyrovae.vae import VAE, as_batch
 
 SHOWN = 5  # rows that a message names
+DATA = "the data are not finite"
+MEND = "repair these rows, or leave their batches out with train.nonfinite = 'skip'"
 
 
 def diagnose(loop: Any, index: Tensor) -> str:
@@ -39,7 +41,7 @@ def culprit(vae: VAE, rows: Tensor, source: str, *batch: Tensor) -> str:
     """Names the data, or the first site of guide or model, that are not finite, by their rows; nothing if all are."""
     x = batch[0].nan_to_num(0, torch.inf, -torch.inf) if vae.missing else batch[0]
     if not x.isfinite().all():
-        return f"the data are not finite: {named(x, rows, source)}"
+        return f"{DATA}: {named(x, rows, source)}"
     try:
         with torch.no_grad(), pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=False):
             guide = poutine.trace(vae.guide).get_trace(*batch)

@@ -10,7 +10,7 @@ import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import pyro
 import torch
@@ -67,6 +67,7 @@ class Eager:
         self.vae, self.objective, self.learning_rate, self.clip = vae, objective, learning_rate, clip
         self.precision, self.compile, self.processes = precision, compile, processes
         self.count, self.factor = 0, 1.0
+        self.known_beta, self.beta_tensor = math.nan, torch.empty(0)
         self.parameters = trainable(vae)
         self.optimizer = torch.optim.Adam(list(self.parameters.values()), lr=1.0, fused=True)
 
@@ -119,9 +120,12 @@ class Eager:
 
     def beta(self) -> Tensor:
         """Returns beta of this step as a tensor, so that a graph can take it; float64 keeps all its digits."""
-        like = next(iter(self.parameters.values()))
-        dtype = torch.float32 if like.device.type == "mps" else torch.float64
-        return torch.tensor(self.objective.beta, dtype=dtype, device=like.device)
+        if self.objective.beta != self.known_beta:
+            self.known_beta = self.objective.beta
+            device = next(iter(self.parameters.values())).device
+            dtype = torch.float32 if device.type == "mps" else torch.float64
+            self.beta_tensor = torch.tensor(self.known_beta, dtype=dtype, device=device)
+        return self.beta_tensor
 
     def arithmetic(self) -> AbstractContextManager[Any]:
         return products_in_bf16() if self.precision == "bf16" else nullcontext()
@@ -170,10 +174,10 @@ class Traced(Eager):
 
     @torch.no_grad()  # the gradients are in the graph
     def replay(self, shape: tuple[torch.Size, ...], *batch: Tensor) -> Tensor:
-        loss, gradients = self.graphs[shape](list(self.parameters.values()), self.beta(), *batch)
+        loss, *gradients = self.graphs[shape](*self.parameters.values(), self.beta(), *batch)
         for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
             parameter.grad = gradient
-        return loss
+        return cast(Tensor, loss)
 
     def make(self, shape: tuple[torch.Size, ...], *batch: Tensor) -> None:
         try:
@@ -303,7 +307,7 @@ def at_fault() -> Iterator[None]:
     except ValueError as error:
         if not re.search(r"\b(nan|inf)\b", str(error)):
             raise
-        raise NonFiniteError("weights became non-finite") from error
+        raise NonFiniteError("numbers became non-finite") from error
 
 
 ENGINES: dict[str, Callable[..., Engine]] = {"traced": Traced, "eager": Eager, "svi": SVI}

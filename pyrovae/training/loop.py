@@ -19,7 +19,7 @@ from pyrovae.errors import Interrupted, PyrovaeError
 from pyrovae.objectives import Objective
 from pyrovae.schedules import Schedule
 from pyrovae.seeding import torch_generators
-from pyrovae.training.diagnosis import diagnose
+from pyrovae.training.diagnosis import DATA, MEND, diagnose
 from pyrovae.training.engines import AnyObjective, NonFiniteError, at_fault
 from pyrovae.training.history import Record
 from pyrovae.training.monitor import collapse, show, validate
@@ -207,10 +207,11 @@ class Loop:
 
     def give_up(self, index: Tensor, error: NonFiniteError) -> None:
         """Names what was not finite, keeps what reproduces it, and raises."""
-        state, hint = self.state, error.hint
+        state = self.state
         where = f"at step {state.step + 1} (epoch {state.epoch})"
         details = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed, "reason": str(error)}
         details |= {"site": diagnose(self, index), "rows": index.tolist()}
+        hint = MEND if details["site"].startswith(DATA) else error.hint
         if self.checkpoints is not None:
             content = self.state.to_dict(self.processes)
             before = self.processes.gathered(self.before)

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import Dataset
+from pyrovae.objectives import Objective
 from pyrovae.seeding import restore_generators
 from pyrovae.training.diagnosis import culprit, gradients_of, numbered
 from pyrovae.training.engines import ENGINES, AnyObjective, NonFiniteError, at_fault
@@ -44,7 +45,9 @@ def replay_step(
         for rank, generators in enumerate(state["generators"]):
             index = Processes(rank, count).share(rows)
             engine = ENGINES["eager"](vae, objective, lambda step: 0.0, None, precision=train["precision"])
-            engine.load_state_dict(state["engine"])
+            engine.count = state["engine"]["count"]  # its optimizer, any engine's, is of no matter at a rate of 0
+            if isinstance(objective, Objective):
+                objective.step = engine.count
             restore_generators(generators)
             batch = as_batch(vae, *dataset.batch(index))
             noise = torch.get_rng_state()
