@@ -15,6 +15,7 @@ from pyrovae.checkpoints import BEST, load_weights
 from pyrovae.checks import check_combination
 from pyrovae.configuration import Experiment, read
 from pyrovae.data import Dataset
+from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Estimate, evaluate
 from pyrovae.networks.counts import log_counts
@@ -89,7 +90,8 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
     context |= {"classes": classes, "posterior": parts["posterior"]}
     prior = factory_of("prior", experiment.sections["prior"])
     if dataset is not None and "examples" in signature(prior).parameters:
-        index = torch.randperm(len(dataset.train))[:EXAMPLES]
+        size = len(dataset.train)
+        index = Permutation(size, experiment.seed)[torch.arange(min(EXAMPLES, size))]
         examples, context["example_labels"] = dataset.batch(index)
         context["examples"] = filled(examples)
     return VAE(construct(prior, experiment.chosen("prior"), context), **parts, missing=description["missing"])

@@ -89,7 +89,7 @@ def test_built_in_experiments_are_found_by_name() -> None:
         ("[train]\nepochs = 0", "'epochs' should be above 0, got 0"),
         ("[train]\nepochs = 1.5", "'epochs' should be int, got 1.5"),
         ("[train]\nepochs = true", "'epochs' should be int, got True"),
-        ('[train]\nengine = "jax"', "'engine' should be 'eager' or 'svi', got 'jax'"),
+        ('[train]\nengine = "jax"', "'engine' should be 'traced' or 'eager' or 'svi', got 'jax'"),
         ("[encoder]\nhidden = 400", "'hidden' should be list of int, got 400"),
         ("[encoder]\nhidden = [400, 0]", "'hidden' should be above 0, got [400, 0]"),
         ("[encoder]\nhidden = [40.5]", "'hidden' should be list of int, got [40.5]"),

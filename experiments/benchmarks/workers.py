@@ -19,7 +19,7 @@ Tasks = Mapping[str, Callable[[], Any]]
 
 
 class UnavailableError(Exception):
-    """A worker could not start, as a rule because a package is not installed."""
+    """A worker could not start, as a rule because a package is not installed, or has ended."""
 
 
 class Worker:
@@ -31,18 +31,17 @@ class Worker:
         config: What it is told at the start.
 
     Raises:
-        UnavailableError: It ended before it was ready.
+        UnavailableError: There is no such interpreter, or the process ended before it was ready.
     """
 
     def __init__(self, python: str, script: str, config: Mapping[str, Any]) -> None:
         self.errors = tempfile.TemporaryFile("w+")  # noqa: SIM115  # closed with the worker
-        self.process = subprocess.Popen(
-            [python, str(Path(__file__).with_name(script)), json.dumps(config)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=self.errors,
-            text=True,
-        )
+        told = [python, str(Path(__file__).with_name(script)), json.dumps(config)]
+        pipe = subprocess.PIPE
+        try:
+            self.process = subprocess.Popen(told, stdin=pipe, stdout=pipe, stderr=self.errors, text=True)
+        except OSError as error:
+            raise UnavailableError(f"{python}: {error.strerror}") from error
         self.versions: dict[str, str] = self.answer()
 
     def __call__(self, task: str) -> Any:

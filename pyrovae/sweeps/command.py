@@ -55,7 +55,7 @@ def run(folder: Path, workers: int, options: Sequence[str] = ()) -> int:
         options: Of ``pyrovae sweep worker``.
     """
     progress = Progress(Queue(folder))
-    with started(folder, workers, options) as processes, Interrupts() as stop:
+    with started(folder, min(workers, progress.left), options) as processes, Interrupts() as stop:
         watch(processes, progress, stop)
         return stop()
 
@@ -108,9 +108,14 @@ class Progress:
     """Writes a line for each trial that ends, of whatever worker, to standard error."""
 
     def __init__(self, queue: Queue) -> None:
-        self.queue, self.total = queue, queue.plan().total
+        self.queue, self.total = queue, queue.total()
         self.told = {trial.number for trial in self.ended()}
         print(f"{len(self.told)} of {self.total} trials were run before; logs are in {queue.folder}", file=sys.stderr)
+
+    @property
+    def left(self) -> int:
+        """How many trials have not ended."""
+        return self.total - len(self.told)
 
     def ended(self) -> list[Any]:
         return [trial for trial in self.queue.trials() if trial.state.is_finished()]
@@ -146,7 +151,7 @@ def conclude(folder: Path, stopped: int) -> None:
     queue = Queue(folder)
     storage.write(folder / TABLE, (table(queue) + "\n").encode())
     states = [state(trial) for trial in queue.trials()]
-    done, failed, total = states.count("finished"), states.count("failed"), queue.plan().total
+    done, failed, total = states.count("finished"), states.count("failed"), queue.total()
     again = f"the same command goes on; the logs of the workers are in {folder}"
     if done + failed < total:
         code = 128 + stopped if stopped else 1

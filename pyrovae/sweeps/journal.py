@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from time import sleep
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from pyrovae import runs
 from pyrovae.errors import PyrovaeError
@@ -53,9 +53,13 @@ class Lock:
         if self.depth == 0:
             os.close(self.descriptor)
 
-    def __enter__(self) -> "Lock":
+    def wait(self) -> None:
+        """Takes the lock as soon as it is free."""
         while not self.take():
             sleep(PAUSE)
+
+    def __enter__(self) -> "Lock":
+        self.wait()
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
@@ -80,13 +84,18 @@ class Journal:
 
     def __init__(self, path: Path, lock: Lock) -> None:
         self.path, self.lock = path, lock
+        self.seen = (0, 0)  # lines and bytes that were read before: a long journal is read once
         path.touch()
 
     def read_logs(self, log_number_from: int) -> Iterator[dict[str, Any]]:
         """Returns the lines from a number on; what follows the last newline is not written yet."""
-        lines = self.path.read_bytes().split(b"\n")[:-1]
+        number, offset = self.seen if self.seen[0] <= log_number_from else (0, 0)
+        with self.path.open("rb") as file:
+            file.seek(offset)
+            *lines, rest = (text := file.read()).split(b"\n")
+        self.seen = (number + len(lines), offset + len(text) - len(rest))
         try:
-            return iter([json.loads(line) for line in lines[log_number_from:]])
+            return iter([json.loads(line) for line in lines[log_number_from - number :]])
         except ValueError as error:
             hint = "move it away and run the sweep again: finished runs are free"
             raise PyrovaeError(f"{self.path} is damaged: {error}", hint=hint) from None
@@ -102,11 +111,21 @@ class Journal:
 
     def write(self, text: bytes) -> None:
         with self.path.open("r+b") as file:
-            file.seek(file.read().rfind(b"\n") + 1)
-            file.truncate()
+            if not ends_a_line(file):
+                file.seek(0)
+                file.seek(file.read().rfind(b"\n") + 1)
+                file.truncate()
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
+
+
+def ends_a_line(file: BinaryIO) -> bool:
+    """Goes to the end of a file and tells whether it ends with a newline, or is empty."""
+    if file.seek(0, os.SEEK_END) == 0:
+        return True
+    file.seek(-1, os.SEEK_END)
+    return file.read() == b"\n"
 
 
 def import_optuna() -> Any:

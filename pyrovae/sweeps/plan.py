@@ -62,11 +62,6 @@ class Plan:
         """Seed of a search's proposals."""
         return int((self.search or {}).get("seed", 0))
 
-    @property
-    def total(self) -> int:
-        """Number of trials: proposals of a search, or cells of a grid, one for each seed."""
-        return len(self.cells()) if self.search is None else int(self.search["trials"])
-
     def combinations(self) -> Iterator[Values]:
         """Yields the combinations of the grids, without seeds."""
         given = self.table.get("grid", [])
@@ -189,7 +184,7 @@ def continues(new: Plan, old: Plan) -> bool:
     """Tells whether a sweep goes on where an older one stands: a grid has all its cells, a search no fewer trials."""
     if new.search is None or old.search is None:
         return new.search is old.search and set(old.cells()) <= set(new.cells())
-    return new.total >= old.total and apart_from_trials(new) == apart_from_trials(old)
+    return new.search["trials"] >= old.search["trials"] and apart_from_trials(new) == apart_from_trials(old)
 
 
 def apart_from_trials(plan: Plan) -> Any:

@@ -83,6 +83,11 @@ class Queue:
         followed = {trial.user_attrs.get("again") for trial in every}
         return [trial for trial in every if trial.number not in followed]
 
+    def total(self) -> int:
+        """Returns how many trials there are in the end: the cells of a grid, which are all queued, or the proposals."""
+        search = self.plan().search
+        return len(self.trials()) if search is None else int(search["trials"])
+
     def running(self) -> list[Any]:
         return [trial for trial in self.trials() if trial.state == self.states.RUNNING]
 
@@ -110,14 +115,14 @@ class Queue:
     def any_to_claim(self, plan: Plan) -> bool:
         trials = self.trials()
         waiting = any(trial.state == self.states.WAITING for trial in trials)
-        return waiting or (plan.search is not None and len(trials) < plan.total)
+        return waiting or (plan.search is not None and len(trials) < int(plan.search["trials"]))
 
     def ask(self, plan: Plan) -> Task | None:
         """Takes a trial that is waiting, or a new proposal; nothing if it turns out that it cannot be run."""
         self.study.sampler = sampler(plan.sampler_seed, len(self.every()))
         trial = self.study.ask(distributions(plan))
         task = Task(trial, trial_lock(self.folder, trial.number), {})
-        task.lock.take()
+        task.lock.wait()
         trial.set_user_attr("worker", f"process {os.getpid()} on {socket.gethostname()}")
         try:
             if trial.user_attrs.get("deaths", 0) >= DEATHS:
@@ -155,10 +160,11 @@ class Queue:
     def alive(self, trial: Any) -> bool:
         """Tells whether a process holds a trial."""
         lock = trial_lock(self.folder, trial.number)
-        if lock.take():
-            lock.release()
-            return False
-        return True
+        with self.lock:  # who claims a trial must not find its lock taken
+            if lock.take():
+                lock.release()
+                return False
+            return True
 
     def follow(self, trial: Any, deaths: int) -> None:
         """Queues a trial once more; done before the old one is told, so that a death in between loses nothing."""

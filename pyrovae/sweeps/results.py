@@ -93,8 +93,9 @@ def table(queue: Queue) -> str:
     """Returns all that is known of a sweep, in Markdown."""
     trials = queue.trials()
     done = [trial for trial in trials if state(trial) == "finished"]
-    title = f"Sweep {queue.folder.resolve().name}: {len(done)} of {queue.plan().total} trials finished"
-    return "\n".join([title, "", *lines(rows_of(trials)), "", NOTE, *warning(done)])
+    title = f"Sweep {queue.folder.resolve().name}: {len(done)} of {queue.total()} trials finished"
+    further = f"Test data: pyrovae compare {queue.folder}/RUN ...; pictures: pyrovae figures {queue.folder}/RUN"
+    return "\n".join([title, "", *lines(rows_of(trials)), "", NOTE, further, *warning(done), *stopped(queue)])
 
 
 def lines(rows: list[Row]) -> list[str]:
@@ -115,3 +116,11 @@ def warning(done: list[Any]) -> list[str]:
     kinds = [trial.user_attrs["measured"] for trial in done]
     found = dict.fromkeys(text for kind in kinds[1:] for text in unlike(kinds[0], kind))
     return [f"Losses of unlike kind, not to be compared: {'; '.join(found)}."] if found else []
+
+
+def stopped(queue: Queue) -> list[str]:
+    """Says of how many trials that were begun the workers are dead."""
+    dead = sum(not queue.alive(trial) for trial in queue.running())
+    return (
+        [f"Nobody runs {dead} of the trials that are called running: start a worker, and it goes on."] if dead else []
+    )

@@ -27,6 +27,7 @@ from pyrovae.training.processes import Processes
 from pyrovae.training.state import State
 from pyrovae.vae import as_batch
 
+BLOCK = 2**15  # rows of an epoch whose order is computed at once
 PATIENCE = 10  # batches in a row that may be skipped, and times that a training may go back
 
 
@@ -209,7 +210,7 @@ class Loop:
         """Names what was not finite, keeps what reproduces it, and raises."""
         state = self.state
         where = f"at step {state.step + 1} (epoch {state.epoch})"
-        details = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed, "reason": str(error)}
+        details: dict[str, Any] = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed, "reason": str(error)}
         details |= {"site": diagnose(self, index), "rows": index.tolist()}
         hint = MEND if details["site"].startswith(DATA) else error.hint
         if self.checkpoints is not None:
@@ -240,10 +241,20 @@ class Order:
 
     def __init__(self, seed: int, epoch: int, size: int, batch_size: int) -> None:
         self.rows, self.batch_size = Permutation(size, (seed, epoch)), batch_size
+        self.length = max(1, BLOCK // batch_size)
+        self.known: dict[int, tuple[Tensor, ...]] = {}
 
     def __len__(self) -> int:
         return -(-len(self.rows) // self.batch_size)
 
     def __getitem__(self, batch: int) -> Tensor:
-        start = batch * self.batch_size
-        return self.rows[torch.arange(start, min(start + self.batch_size, len(self.rows)))]
+        block, place = divmod(batch, self.length)
+        if block not in self.known:
+            self.known = {block: self.batches(block)}
+        return self.known[block][place]
+
+    def batches(self, block: int) -> tuple[Tensor, ...]:
+        """Computes many batches at once, which costs little more than one does."""
+        first = block * self.length * self.batch_size
+        last = min(first + self.length * self.batch_size, len(self.rows))
+        return self.rows[torch.arange(first, last)].split(self.batch_size)
