@@ -24,6 +24,7 @@ FORMAT = 2
 KEPT = 2
 FOLDER, BEST, FAILED = "checkpoints", "checkpoint.pt", "failed.pt"
 NAME = re.compile(r"step-(\d+)\.pt")
+CONTENT = {"epoch", "records", "engine", "averaged", "selection", "generators"}  # of a state, and more
 Content = dict[str, Any]
 
 
@@ -111,17 +112,26 @@ def load_weights(path: Path, module: nn.Module) -> Content:
         PyrovaeError: See :func:`read`, or the weights are those of another composition.
     """
     content = read(path, "weights")
-    try:
-        module.load_state_dict(content["weights"])
-    except (RuntimeError, TypeError) as error:
-        raise foreign(path, error) from None
+    take(path, content, module)
     return content
 
 
-def foreign(path: Path, error: Exception) -> PyrovaeError:
+def take(path: Path, content: Content, module: nn.Module, *, hint: str = "do not edit a run") -> None:
+    """Loads the weights of a checkpoint into a module.
+
+    Raises:
+        PyrovaeError: They are those of another composition.
+    """
+    try:
+        module.load_state_dict(content["weights"])
+    except (RuntimeError, TypeError) as error:
+        raise foreign(path, error, hint=hint) from None
+
+
+def foreign(path: Path, error: Exception, *, hint: str = "do not edit a run") -> PyrovaeError:
     """Explains that a checkpoint is of another model."""
     reason = str(error).splitlines()[1].strip() if "\n" in str(error) else str(error)
-    return PyrovaeError(f"checkpoint {path} is of another model: {reason}", hint="do not edit a run")
+    return PyrovaeError(f"checkpoint {path} is of another model: {reason}", hint=hint)
 
 
 class Checkpoints:
@@ -146,11 +156,14 @@ class Checkpoints:
         found = [match for path in self.folder.glob("step-*.pt") if (match := NAME.fullmatch(path.name))]
         return [match.group() for match in sorted(found, key=lambda match: int(match.group(1)))]
 
-    def latest(self) -> Content | None:
+    def latest(self, module: nn.Module | None = None) -> Content | None:
         """Returns the state to go on from, or nothing.
 
+        Args:
+            module: Takes the weights, to see that they are its own.
+
         Raises:
-            PyrovaeError: It is damaged; the one before it is offered.
+            PyrovaeError: It is damaged, or of another model; the one before it is offered.
         """
         names = self.names()
         if self.start is not None and self.start not in names:
@@ -161,8 +174,10 @@ class Checkpoints:
         earlier = names[: names.index(name)]
         again = f"pyrovae resume {self.directory} --checkpoint {earlier[-1]}" if earlier else "train the run again"
         content = read(self.folder / name, "state", hint=again)
-        if content.get("step") != step_of(name) or not {"epoch", "records"} <= set(content):
+        if content.get("step") != step_of(name) or CONTENT - set(content):
             raise PyrovaeError(f"refusing to load {self.folder / name}: not the state of that step", hint=again)
+        if module is not None:
+            take(self.folder / name, content, module, hint=again)
         return content
 
     def save(self, content: Mapping[str, Any]) -> None:

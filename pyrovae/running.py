@@ -155,7 +155,7 @@ def train(made: Prepared, directory: Path, loggers: Sequence[str], checkpoint: s
     """Fits from the newest state, and keeps record, states and the best weights in the directory."""
     experiment, first = made.experiment, current().first
     checkpoints = Checkpoints(directory, checkpoint)
-    state = checkpoints.latest()
+    state = checkpoints.latest(made.vae)
     step = 0 if state is None else state["step"]
     if first:
         # The record is the state's: what was written after it is forgotten.

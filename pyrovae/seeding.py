@@ -28,6 +28,21 @@ def seeded(seed: int) -> Iterator[None]:
         yield
 
 
+def seed_all(seed: int) -> None:
+    """Seeds torch's, Python's and NumPy's global generators, of which a user's own part may draw from any.
+
+    Example:
+        >>> seed_all(3)
+        >>> first = torch.rand(1), random.random(), np.random.rand()
+        >>> seed_all(3)
+        >>> first == (torch.rand(1), random.random(), np.random.rand())
+        True
+    """
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(np.random.SeedSequence(seed).generate_state(4))  # noqa: NPY002
+
+
 def rank_seed(seed: int, rank: int) -> int:
     """Returns the seed of one process of several: that of the experiment for the first, unrelated ones for the others.
 

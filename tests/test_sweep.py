@@ -621,6 +621,18 @@ def test_a_run_that_was_killed_while_it_began_is_begun_again(tmp_path: Path) -> 
     assert "1 of 1 trials finished" in table(queue)
 
 
+def test_a_run_goes_on_with_the_threads_it_began_with(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    queue = prepared(tmp_path, GRID.replace("[0, 1]", "[0]").replace(', "vamp"', ""))
+    (directory,) = (queue.folder / name for name in queue.plan().cells())
+    directory.mkdir()
+    own, found = torch.get_num_threads(), []
+    storage.write_json(directory / "manifest.json", {"threads": own + 1})
+    monkeypatch.setattr(running, "resume", lambda *_, **__: found.append(torch.get_num_threads()))
+    monkeypatch.setattr(worker, "result", lambda directory: Result(90.0, 0.1, MEASURED))
+    assert worker.work(queue.folder) == 1
+    assert (found, torch.get_num_threads()) == ([own + 1], own)
+
+
 def test_an_interrupted_trial_is_given_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     queue = prepared(tmp_path, GRID.replace("[0, 1]", "[0]"))
 

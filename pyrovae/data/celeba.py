@@ -70,11 +70,11 @@ def celeba(
 
 def _read_lists(folder: Path, attribute: str) -> tuple[Array, Array, Array]:
     """Returns the names of all photographs, which of them are test images, and their labels."""
-    _, header, *rows = (folder / ATTRIBUTES).read_text().splitlines()
+    _, header, *rows = (folder / ATTRIBUTES).read_text(encoding="utf-8").splitlines()
     known = header.split()
     if attribute not in known:
         raise PyrovaeError(f"celeba has no attribute '{attribute}'", hint=did_you_mean(attribute, known), exit_code=2)
-    parts = [line.split() for line in (folder / PARTITION).read_text().splitlines()]
+    parts = [line.split() for line in (folder / PARTITION).read_text(encoding="utf-8").splitlines()]
     column = 1 + known.index(attribute)
     labels = [row.split()[column] == "1" for row in rows]
     return np.array([name for name, _ in parts]), np.array([part == "2" for _, part in parts]), np.array(labels)

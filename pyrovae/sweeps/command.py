@@ -63,7 +63,7 @@ def run(folder: Path, workers: int, options: Sequence[str] = ()) -> int:
 def watch(processes: Sequence[Worker], progress: "Progress", stop: Interrupts) -> None:
     """Tells how far the sweep is while its workers run, and hands on the signal that ends them."""
     asked = False
-    while any([process.poll() is None for process in processes]):  # noqa: C419  # asks all of them
+    while any(process.poll() is None for process in processes):
         sleep(PAUSE)
         progress.tell()
         if stop() and not asked:

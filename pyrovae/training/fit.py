@@ -6,7 +6,6 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import pyro
-import torch
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyrovae.checkpoints import Checkpoints, foreign
@@ -16,7 +15,7 @@ from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.objectives import Objective
 from pyrovae.ranges import Range
 from pyrovae.schedules import RateSpec, make_schedule
-from pyrovae.seeding import rank_seed
+from pyrovae.seeding import rank_seed, seed_all
 from pyrovae.training.engines import ENGINES, AnyObjective, Precision
 from pyrovae.training.history import History, Record
 from pyrovae.training.loop import Loop
@@ -93,7 +92,7 @@ def fit(
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
     if getattr(objective, "warmup", 0) > total:
         print(f"warning: beta's schedule takes {objective.warmup} steps, the training {total}", file=sys.stderr)
-    torch.manual_seed(rank_seed(seed, processes.rank))
+    seed_all(rank_seed(seed, processes.rank))
     if isinstance(objective, Objective):
         objective.step = 0  # its schedule starts with the training
     averaged = None if ema is None else AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(ema))

@@ -210,8 +210,8 @@ class Loop:
         """Names what was not finite, keeps what reproduces it, and raises."""
         state = self.state
         where = f"at step {state.step + 1} (epoch {state.epoch})"
-        details: dict[str, Any] = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed, "reason": str(error)}
-        details |= {"site": diagnose(self, index), "rows": index.tolist()}
+        details: dict[str, Any] = {"step": state.step + 1, "epoch": state.epoch, "seed": self.seed}
+        details |= {"reason": str(error), "site": diagnose(self, index), "rows": index.tolist()}
         hint = MEND if details["site"].startswith(DATA) else error.hint
         if self.checkpoints is not None:
             content = self.state.to_dict(self.processes)
