@@ -53,6 +53,9 @@ def run(
 ) -> Estimate | None:
     """Trains, judges and draws an experiment, and leaves all of it in a new directory.
 
+    One seed gives one result to the last bit on one machine at one number of threads; another number of threads changes
+    losses by less than 1e-4 of them.
+
     Args:
         experiment: What to do.
         directory: Where; it must not exist, unless this process was started again by the launch that made it.

@@ -32,16 +32,18 @@ PACKAGES = ("torch", "torchvision", "pyro-ppl", "numpy", "scipy", "scikit-learn"
 def new_directory(root: Path, name: str | None, default: str) -> Path:
     """Returns a directory that does not exist: ``root/name``, or ``root/default``, ``root/default-2``, ...
 
+    One in which a run has died before it was one counts as none.
+
     Raises:
         PyrovaeError: The name could leave the folder, or a run of that name exists.
     """
     if name is not None:
         path = root / checked_name(name)
-        if os.path.lexists(path):
+        if os.path.lexists(path) and not unborn(path):
             raise PyrovaeError(f"run directory {path} exists", hint="choose another --name")
         return path
     number, path = 1, root / checked_name(default)
-    while os.path.lexists(path):  # a link to nothing too
+    while os.path.lexists(path) and not unborn(path):  # a link to nothing is in the way too
         number += 1
         path = root / f"{default}-{number}"
     return path
@@ -81,12 +83,12 @@ def find(root: Path, run: str) -> Path:
 
 
 def create(directory: Path) -> None:
-    """Makes a run directory; one in which nothing was written yet is taken over.
+    """Makes a run directory; one that is empty, or in which a run has died before it was one, is taken over.
 
     Raises:
         PyrovaeError: It cannot be made, or holds something.
     """
-    if directory.is_dir() and all(path.name == LOCK for path in directory.iterdir()):
+    if directory.is_dir() and (unborn(directory) or not any(directory.iterdir())):
         return
     try:
         directory.mkdir(parents=True)
@@ -94,6 +96,12 @@ def create(directory: Path) -> None:
         raise PyrovaeError(
             f"cannot create run directory {directory}: {error.strerror}", hint="choose another --runs-dir or --name"
         ) from None
+
+
+def unborn(directory: Path) -> bool:
+    """Tells whether a directory is what is left of a run that ended, or found no room, before its manifest."""
+    names = {path.name for path in directory.iterdir()} if directory.is_dir() else set()
+    return LOCK in names and all(name in (LOCK, EXPERIMENT) or STALE.fullmatch(name) for name in names)
 
 
 @contextmanager

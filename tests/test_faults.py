@@ -7,6 +7,7 @@ import ast
 import errno
 import json
 import os
+import random
 import re
 import shlex
 import shutil
@@ -514,10 +515,26 @@ def test_a_link_that_leads_nowhere_takes_a_name_too(tmp_path: Path) -> None:
     assert runs.new_directory(tmp_path, None, "tiny") == tmp_path / "tiny-2"
 
 
-def test_a_run_that_died_before_its_manifest_is_no_run(run: Path) -> None:
+def test_a_run_that_has_lost_its_manifest_is_left_alone(run: Path) -> None:
     (run / "manifest.json").unlink()
     assert "no run" in refusal("resume", run)
     assert runs.new_directory(run.parent, None, "run") == run.parent / "run-2"
+    assert "exists" in refusal(*start(run.parent))
+
+
+@pytest.mark.parametrize("after", ["experiment.toml", "manifest.json"])
+def test_a_run_that_found_no_room_for_its_first_files_can_be_started_again(
+    whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    """Mutation: the name is taken by a directory that neither ``run`` nor ``resume`` can use."""
+    with monkeypatch.context() as patch:
+        Full(patch, after, 0)
+        assert "No space left on device" in refusal_of(*start(tmp_path))
+    (tmp_path / "run" / ".experiment.toml.123.tmp").touch()
+    assert "no run" in refusal("resume", tmp_path / "run")
+    assert runs.new_directory(tmp_path, None, "run") == tmp_path / "run"
+    succeeds(*start(tmp_path))
+    ends_like(tmp_path / "run", whole)
 
 
 # ------------------------------------------------------------------------------------------- numbers that are none
@@ -938,47 +955,60 @@ def test_no_home_no_locale_and_nobody_who_reads_to_the_end(run: Path, whole: Pat
     ends_like(run, whole)
 
 
+def signalled(words: list[str], *numbers: signal.Signals) -> tuple[int, str]:
+    """Sends signals to a training in a process of its own after its first epoch; returns exit code and errors."""
+    with subprocess.Popen([sys.executable, "-m", "pyrovae", *words], stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        text = ""
+        while not text.startswith("epoch") and process.poll() is None:
+            text = process.stderr.readline()
+        for number in numbers:
+            process.send_signal(number)
+        return process.wait(), process.stderr.read()
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_of_another_process(tmp_path: Path, number: signal.Signals) -> None:
-    """Once: the state is saved. Twice: at once, while the lock falls and the state before it stays."""
-    words = [str(word) for word in start(tmp_path, {"train.epochs": 10_000, "train.checkpoint_every": None})]
-    for command, times in ((words, 1), (["resume", str(tmp_path / "run")], 2)):
-        before = Checkpoints(tmp_path / "run").names()
-        with subprocess.Popen(
-            [sys.executable, "-m", "pyrovae", *command], stderr=subprocess.PIPE, text=True
-        ) as process:
-            assert process.stderr is not None
-            lines = []
-            for line in process.stderr:
-                lines.append(line)
-                if line.startswith("epoch") and not process.poll():
-                    for _ in range(times):
-                        process.send_signal(number)
-                    break
-            lines += process.stderr.readlines()
-        assert process.returncode == 128 + number, lines
-        assert ("interrupted at step" in "".join(lines)) == (times == 1)
-        assert Checkpoints(tmp_path / "run").names() != before
+def test_signals_of_another_process(tmp_path: Path) -> None:
+    """One: the state is saved. Two: at once, while the lock falls and the state before stays."""
+    # Steps of a part of a second, so that the second signal comes in the same one.
+    options = {"train.epochs": 10_000, "train.checkpoint_every": None, "objective.particles": 100}
+    words = [str(word) for word in start(tmp_path, options | {"train.batch_size": 1200})]
+    again = ["resume", str(tmp_path / "run")]
+    for number, command in ((signal.SIGINT, words), (signal.SIGTERM, again)):
+        code, printed = signalled(command, number)
+        assert code == 128 + number
+        found = re.search(r"interrupted at step (\d+)\n.*resume with: ", printed)
+        assert found is not None, printed
+        assert Checkpoints(tmp_path / "run").names()[-1] == f"step-{int(found[1]):09d}.pt"
+    code, printed = signalled(again, signal.SIGINT, signal.SIGTERM)
+    assert (code, "interrupted at step" in printed) == (143, False)
+    assert 0 < len(Checkpoints(tmp_path / "run").names()) <= checkpoints.KEPT + 1
 
 
 def numbers(run: Path) -> np.ndarray:
     return np.array([[row["train_loss"], row["validation_loss"]] for row in storage.read_rows(run / "metrics.jsonl")])
 
 
-def test_one_seed_gives_the_same_bytes_and_threads_change_the_last_digits(whole: Path, tmp_path: Path) -> None:
-    """Measured: 1 and 2 threads differ by less than 1e-6 relative after three epochs; the law is 1e-4."""
+def test_one_seed_gives_the_same_bytes(whole: Path, tmp_path: Path) -> None:
+    """Whatever has happened to the generators before. Mutation: one of the three is not seeded."""
+    torch.rand(3), np.random.rand(3), random.random()  # noqa: NPY002
+    succeeds(*start(tmp_path))
+    ends_like(tmp_path / "run", whole)
+
+
+def test_threads_change_no_more_than_the_last_digits(tmp_path: Path) -> None:
+    """Measured here: not even these, 0; the law that is documented is 1e-4 of each loss."""
+    large = {"encoder.hidden": "[512]", "decoder.hidden": "[512]", "train.batch_size": 400}
     before = torch.get_num_threads()
     try:
-        for name, threads in (("one", 1), ("again", 1), ("two", 2)):
-            words = [word if word != "run" or not at else name for at, word in enumerate(start(tmp_path))]
-            succeeds(*words, "--threads", threads)
+        for threads in (1, 2):
+            succeeds(*start(tmp_path / str(threads), large), "--threads", threads)
     finally:
         torch.set_num_threads(before)
-    ends_like(tmp_path / "again", tmp_path / "one")
-    assert np.allclose(numbers(tmp_path / "two"), numbers(tmp_path / "one"), rtol=1e-4, atol=0)
-    one, two = (json.loads((tmp_path / name / "evaluation.json").read_text())["mean"] for name in ("one", "two"))
-    assert two == pytest.approx(one, rel=1e-4)
+    one, two = (tmp_path / name / "run" for name in "12")
+    assert np.allclose(numbers(one), numbers(two), rtol=1e-4, atol=0)
+    means = [json.loads((run / "evaluation.json").read_text())["mean"] for run in (one, two)]
+    assert means[0] == pytest.approx(means[1], rel=1e-4)
 
 
 # ------------------------------------------------------------------------------------------- laws of the source

@@ -59,6 +59,6 @@ def series(base: Case, **values: list[int]) -> dict[str, list[Case]]:
 
 
 SERIES = series(
-    Case(), batch=[32, 128, 512, 2048], particles=[4, 16, 64], components=[1, 10, 100, 500, 2000], latent=[2, 10, 256]
+    Case(), batch=[32, 512, 2048], particles=[4, 16, 64], components=[1, 100, 500, 2000], latent=[2, 10, 256]
 )
 QUICK = series(Case(batch=128, hidden=8), particles=[64], components=[500])

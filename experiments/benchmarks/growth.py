@@ -10,6 +10,7 @@ memory-mapped file, which is written piece by piece into a temporary folder, 0.7
 import re
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
@@ -47,9 +48,9 @@ def measured(cases: list[Case], engine: str, repeats: int) -> list[Ratio]:
     return [found.times(cases[0].rows / case.rows) for found, case in zip(ratios, cases, strict=True) if found]
 
 
-def highest(case: Case, engine: str, threads: int) -> float:
-    """Returns the memory of a case in MB."""
-    worker = Worker(sys.executable, "growth_worker.py", {"case": case, "engine": engine, "threads": threads})
+def highest(case: Case, engine: str) -> float:
+    """Returns the memory of a case in MB, of one thread."""
+    worker = Worker(sys.executable, "growth_worker.py", {"case": case, "engine": engine, "threads": 1})
     try:
         return float(worker("highest")) / 1024
     finally:
@@ -139,7 +140,7 @@ def files(sizes: tuple[int, ...], engine: str, threads: int, repeats: int, steps
 
 @click.command()
 @click.option("--threads", default=2, show_default=True, help="Cores that are used.")
-@click.option("--repeats", default=7, show_default=True, help="Measurements of each case.")
+@click.option("--repeats", default=5, show_default=True, help="Measurements of each case.")
 @click.option("--engine", default="traced", show_default=True, help="What takes the steps.")
 @click.option("--quick", is_flag=True, help="Few and small cases: tries the script.")
 @click.option("--write", is_flag=True, help="Put the tables into the README instead of printing them.")
@@ -154,10 +155,10 @@ def main(*, threads: int, repeats: int, engine: str, quick: bool, write: bool) -
         tell(f"time of {name}")
         times[name] = measured(members, engine, repeats)
     every = dict.fromkeys(case for members in cases.values() for case in members)
-    memory: dict[Case, float] = {}
-    for case in list(every)[:1] if quick else every:
-        tell(f"memory of {case}")
-        memory[case] = highest(case, engine, threads)
+    tell("memory")
+    looked_at = list(every)[:1] if quick else list(every)
+    with ThreadPoolExecutor(threads) as pool:  # as many processes at a time: nobody asks how long they take
+        memory = dict(zip(looked_at, pool.map(partial(highest, engine=engine), looked_at), strict=True))
     base = next(iter(every))
     note = NOTE.format(engine=engine, repeats=repeats, **base._asdict())
     tables = [grown(name, members, times[name], memory) for name, members in cases.items()]

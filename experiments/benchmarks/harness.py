@@ -65,10 +65,12 @@ class Target(NamedTuple):
         return [self.what, f"<= {self.limit:g}", "" if self.measured is None else str(self.measured), self.verdict]
 
 
-def interleave(contenders: Mapping[str, Callable[[], object]], repeats: int, seed: int = 0) -> Times:
-    """Runs each contender once unmeasured, then all of them in each repeat; returns seconds."""
+def interleave(
+    contenders: Mapping[str, Callable[[], object]], repeats: int, seed: int = 0, *, warm: bool = False
+) -> Times:
+    """Runs all contenders in each repeat, before that once unmeasured unless they are warm; returns seconds."""
     times: Times = {name: [] for name in contenders}
-    for run in contenders.values():
+    for run in () if warm else contenders.values():
         run()
     shuffle = random.Random(seed).sample
     for repeat in range(repeats):

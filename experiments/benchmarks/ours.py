@@ -84,7 +84,10 @@ def rate(step: int) -> float:
     return RATE
 
 
-def pyrovae_epoch(pixels: Tensor, setting: Setting, engine: str, **options: Any) -> Callable[[], float]:
-    """Returns an epoch as `fit` runs it, without the validation after it."""
+def pyrovae_epoch(
+    pixels: Tensor, setting: Setting, engine: str, *, parts: int = 1, **options: Any
+) -> Callable[[], float]:
+    """Returns an epoch as `fit` runs it, without the validation after it, or the first of so many parts of one."""
     torch.manual_seed(0)
-    return Training(make_vae(setting), make_data(pixels), setting.batch, engine=engine, **options).steps
+    training = Training(make_vae(setting), make_data(pixels), setting.batch, engine=engine, **options)
+    return partial(training.steps, max(1, len(training.order()) // parts))
