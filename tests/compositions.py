@@ -118,15 +118,12 @@ def cover(*tables: str) -> list[Composition]:
 
 
 # Every row of every table once, beside the simplest rows of the others.
-ROWS_OF_TABLES = list(
-    dict.fromkeys(
-        composition
-        for table, names in FACTORS.items()
-        for name in names
-        for composition in [Composition(**{table: name})]
-        if not composition.clashes
-    )
-) + [Composition(prior="flat", posterior="point"), Composition(prior="gaussian-mixture", labels="pools")]
+SINGLE = [Composition(**{table: name}) for table, names in FACTORS.items() for name in names]
+ROWS_OF_TABLES = [
+    *dict.fromkeys(composition for composition in SINGLE if not composition.clashes),
+    Composition(prior="flat", posterior="point"),
+    Composition(prior="gaussian-mixture", labels="pools"),
+]
 
 
 def data(support: str = "binary", rows: int = ROWS) -> tuple[Tensor, Tensor]:

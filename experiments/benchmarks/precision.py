@@ -2,8 +2,8 @@
 
     python experiments/benchmarks/precision.py --threads 2
 
-The network is that of `mnist-standard-normal`. The difference of the two means is judged by its own standard error, from
-the standard deviations over training seeds.
+The network is that of `mnist-standard-normal`. The difference of the two means is judged by its own standard error,
+from the standard deviations over training seeds.
 """
 
 import math
