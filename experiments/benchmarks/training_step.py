@@ -57,7 +57,8 @@ as it does by default. pythae's trainer is given a data set that binarises row b
 `static data` is the same trainer without binarisation. NumPyro's epoch is one jitted scan; its column is the fastest
 of its three rows. The last column is the loss of the last epoch, nats per datum: all have learned as much, from
 weights of their own."""
-PART_NOTE = "\nWithout amx_bf16 bfloat16 is emulated; its row is a part of an epoch in proportion."
+PART_NOTE = """
+Without amx_bf16 bfloat16 is emulated; its row is a part of an epoch in proportion, and its loss that of fewer steps."""
 
 
 class Outcome(NamedTuple):
