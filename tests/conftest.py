@@ -1,10 +1,20 @@
 """Runs that several files of tests look at. Nobody writes into them: `copied` is for that."""
 
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+import torch
 from commands import Maker, train
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """Commands set the number of threads for the rest of the process, which in tests goes on."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

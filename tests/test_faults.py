@@ -28,7 +28,7 @@ from outcomes import left_over, outcome, same
 from torch import Tensor
 
 import pyrovae
-from pyrovae import DATA, Checkpoints, checkpoints, running, runs, storage
+from pyrovae import DATA, Bernoulli, Checkpoints, checkpoints, running, runs, storage
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
 from pyrovae.training import engines, loop
@@ -316,6 +316,15 @@ def test_a_bad_state_is_refused_and_the_one_before_it_leads_on(
     assert not (run / "checkpoints" / "PWNED").exists()
 
 
+def test_an_experiment_names_rows_of_tables_and_no_code(tmp_path: Path) -> None:
+    """Mutation: a name with a dot is imported."""
+    for section in ("prior", "likelihood", "data"):
+        printed = refusal("run", TINY, "--runs-dir", tmp_path, "--set", f"{section}.name=os.system", code=2)
+        assert "unknown" in printed
+        assert "'os.system'" in printed
+    assert files(tmp_path) == []
+
+
 def test_a_state_of_the_future_needs_a_newer_program(run: Path) -> None:
     changed(format_version=99)(run / "checkpoints" / f"step-{STOPPED:09d}.pt")
     printed = refusal("resume", run)
@@ -556,9 +565,8 @@ def poisoned(patch: pytest.MonkeyPatch, row: int, value: float = np.nan) -> None
 def test_a_bad_datum_is_named_by_site_step_and_row_and_shown_again(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, engine: str
 ) -> None:
-    """Mutations: weights are stepped before the loss is looked at; the generators are not set back; the batch is
-    another one.
-    """
+    """Mutations: weights are stepped before the loss is looked at; the batch is another one."""
+    monkeypatch.setattr(engines, "EAGER_FIRST", 2)  # so that a graph meets it
     step, batch = 6, loop.Order(0, 1, 1200, 128)[5].tolist()
     bad = f"the data are not finite: 1 of 128 data (rows {batch[3]})"
     poisoned(monkeypatch, batch[3])
@@ -576,6 +584,23 @@ def test_a_bad_datum_is_named_by_site_step_and_row_and_shown_again(
     again = succeeds("replay", tmp_path / "run")
     assert again.startswith(f"step {step}, epoch 1: ")
     assert again.rstrip().endswith(bad)
+
+
+@pytest.mark.filterwarnings("ignore:Encountered NaN")  # Pyro's, in the step that fails
+def test_what_one_draw_in_hundreds_does_is_shown_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A decoder that fails for rare codes. Mutations: diagnosis or replay do not set the generators back."""
+    forward = Bernoulli.forward
+
+    def rarely(self: Bernoulli, z: Tensor, y: Tensor | None = None) -> Any:
+        made = forward(self, z, y)
+        made.base_dist.logits[z[..., 0] > 3] = torch.nan
+        return made
+
+    monkeypatch.setattr(Bernoulli, "forward", rarely)
+    printed = refusal_of(*start(tmp_path))
+    found = re.search(r"log density of site 'x' of the model is not finite for \d+ of 128 data \(rows .*\)", printed)
+    assert found is not None, printed
+    assert found[0] in succeeds("replay", tmp_path / "run")
 
 
 def test_weights_that_run_away_are_named_by_site_and_shown_again(tmp_path: Path) -> None:
@@ -619,13 +644,13 @@ def fails_once(patch: pytest.MonkeyPatch, step: int) -> None:
     patch.setattr(engines.Eager, "step", taken)
 
 
-@pytest.mark.parametrize("stop", [18, 19, 20, 24])
+@pytest.mark.parametrize("stop", [19, 20, 24])
 def test_a_training_that_goes_back_ends_alike_wherever_it_was_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stop: int
 ) -> None:
     """It goes back from step 20 to the state of step 16: stopped before, on the way, and after.
 
-    Mutations: resumed at step 18 or 19, it goes back to there; the smaller rate is not in the state.
+    Mutations: resumed at step 19, it goes back to there; the smaller rate is not in the state.
     """
     fails_once(monkeypatch, 20)
     root = {name: tmp_path / name for name in ("whole", "pieces")}
@@ -839,7 +864,9 @@ def test_a_file_in_the_place_of_the_states_is_one_line(tmp_path: Path, run: Path
 # ------------------------------------------------------------------------------------------- another place
 
 
-def test_a_run_goes_on_elsewhere(run: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_goes_on_elsewhere(
+    halted: Path, run: Path, whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """Mutation: the manifest or a state holds where the run was."""
     moved = tmp_path / "another place" / "renamed"
     moved.parent.mkdir()
@@ -848,7 +875,7 @@ def test_a_run_goes_on_elsewhere(run: Path, whole: Path, tmp_path: Path, monkeyp
     succeeds("resume", "renamed")
     ends_like(moved, whole)
     written = (moved / "manifest.json").read_text() + (moved / "experiment.toml").read_text()
-    assert str(run) not in written
+    assert str(halted.parent) not in written
 
 
 def test_a_run_on_a_file_goes_on_elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -1031,9 +1058,11 @@ PICKLES = {"data/cifar10.py"}  # an unpickler that knows arrays and plain values
 
 
 def of(node: ast.expr) -> str:
-    """Returns the dotted name of what is called; of what another call returns, the last part of it."""
+    """Returns the dotted name of what is called, without the brackets of other calls in it."""
     if isinstance(node, ast.Attribute):
         return f"{of(node.value)}.{node.attr}"
+    if isinstance(node, ast.Call):
+        return of(node.func)
     return node.id if isinstance(node, ast.Name) else "?"
 
 

@@ -33,7 +33,7 @@ hidden = [256, 256]
 particles = 40
 beta = { schedule = "linear", steps = 100 }
 [train]
-epochs = 64
+epochs = 84
 batch_size = 64
 learning_rate = { schedule = "cosine", value = 2e-3 }
 ema = 0.99
@@ -50,7 +50,7 @@ name = "vamp"
 pseudo_inputs = 50
 [objective]
 name = "iwae"
-particles = 10
+particles = 16
 [encoder]
 name = "conv"
 channels = [8, 16]
