@@ -21,7 +21,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import DATA, Dataset, Split, fetch, make_dataset
-from pyrovae.data.binarize import binarize_once, draw, stream
+from pyrovae.data.binarize import binarize_once, bytes_below, draw, stream
 from pyrovae.data.idx import MAX_BYTES, read_idx
 from pyrovae.data.images import FILES, TORCHVISION, cache_dir
 from pyrovae.errors import PyrovaeError
@@ -81,6 +81,18 @@ def test_white_has_exactly_the_probability_of_its_level(max_level: int) -> None:
     assert largest_z(draw, max_level) < 4
     for mutation in (or_equal, one_too_many):
         assert largest_z(mutation, max_level) > 4, "the test above would not see this mistake"
+
+
+@pytest.mark.parametrize("bound", [255, 16])
+def test_every_byte_below_a_bound_is_as_frequent_as_another(bound: int) -> None:
+    """Mutations: 255 is not drawn again; it becomes 0; only the first byte of a word is drawn again."""
+    torch.manual_seed(0)
+    drawn = bytes_below(bound, torch.empty(1001, 999)).flatten()
+    counts = torch.bincount(drawn.long(), minlength=256)
+    assert counts[bound:].sum() == 0
+    expected = len(drawn) / bound
+    chi2 = ((counts[:bound] - expected) ** 2 / expected).sum()
+    assert abs(chi2 - (bound - 1)) < 5 * (2 * (bound - 1)) ** 0.5
 
 
 def test_float_pixels_are_drawn_with_their_probability() -> None:

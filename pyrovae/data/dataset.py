@@ -151,5 +151,6 @@ class Dataset:
         return summary(self)
 
     def _read(self, x: Tensor) -> Tensor:
-        white = 1 if self.support == "binary" or self.max_level is None else self.max_level
-        return x.float() / white  # a new tensor, so that nobody writes into the stored one
+        # A new tensor, so that nobody writes into the stored one; bits are converted faster as the bytes that they are.
+        values = (x.view(torch.uint8) if x.dtype == torch.bool else x).to(torch.float32, copy=True)
+        return values if self.support == "binary" or self.max_level is None else values / self.max_level

@@ -20,6 +20,7 @@ from torch import Tensor
 from pyrovae.errors import PyrovaeError
 from pyrovae.objectives import Objective
 from pyrovae.schedules import Schedule
+from pyrovae.training.adam import SETTLE, Adam, norm_of
 from pyrovae.training.precision import products_in_bf16
 from pyrovae.training.processes import ALONE, Processes
 from pyrovae.training.tracing import Graph, trace, trainable
@@ -69,7 +70,7 @@ class Eager:
         self.count, self.factor = 0, 1.0
         self.known_beta, self.beta_tensor = math.nan, torch.empty(0)
         self.parameters = trainable(vae)
-        self.optimizer = torch.optim.Adam(list(self.parameters.values()), lr=1.0, fused=True)
+        self.optimizer = Adam(self.parameters.values())
 
     def step(self, *batch: Tensor) -> float:
         """Takes a step and returns the loss summed over the batch of all processes.
@@ -80,14 +81,14 @@ class Eager:
         own = self.gradients(*batch) if len(batch[0]) else self.nothing()
         gradients = self.found()
         loss, rows = self.processes.sums(gradients, own, len(batch[0]))
-        norm = torch.nn.utils.get_total_norm(gradients)
+        norm = norm_of(gradients)
         check_finite(loss, norm.item(), self.broken)
         if self.clip is not None:
             torch.nn.utils.clip_grads_with_norm_(list(self.parameters.values()), self.clip * rows, norm)
-        for group in self.optimizer.param_groups:
-            group["lr"] = self.factor * self.learning_rate(self.count)
-        self.optimizer.step()
+        self.optimizer.move(self.factor * self.learning_rate(self.count))
         self.move_on()
+        if self.count % SETTLE == 0:
+            self.optimizer.settle()
         return loss
 
     def gradients(self, *batch: Tensor) -> Tensor | float:
@@ -174,6 +175,8 @@ class Traced(Eager):
 
     @torch.no_grad()  # the gradients are in the graph
     def replay(self, shape: tuple[torch.Size, ...], *batch: Tensor) -> Tensor:
+        for parameter in self.parameters.values():
+            parameter.grad = None  # before others are made: their memory is still in the cache
         loss, *gradients = self.graphs[shape](*self.parameters.values(), self.beta(), *batch)
         for parameter, gradient in zip(self.parameters.values(), gradients, strict=True):
             parameter.grad = gradient
@@ -193,9 +196,9 @@ class Traced(Eager):
         with torch.random.fork_rng():
             found, replayed = float(self.replay(shape, *batch)), self.found()
         # What is not finite is not compared: the step will say so.
-        norm = float(torch.nn.utils.get_total_norm(gradients))
+        norm = float(norm_of(gradients))
         if math.isfinite(expected) and math.isfinite(norm):
-            far = float(torch.nn.utils.get_total_norm([a - b for a, b in zip(gradients, replayed, strict=True)]))
+            far = float(norm_of([a - b for a, b in zip(gradients, replayed, strict=True)]))
             tolerance = CLOSE if self.precision == "fp32" and not self.compile else 0.1
             if far > tolerance * norm or abs(found - expected) > tolerance * abs(expected):
                 self.give_up("its numbers depend on more than its tensors")
@@ -250,7 +253,7 @@ class SVI:
             parameter.grad = None  # what a refused step has left
         loss = self.objective.loss_and_grads(*args)
         grads = {name: p.grad for name, p in trainable(self.vae).items() if p.grad is not None}
-        norm = torch.nn.utils.get_total_norm(list(grads.values())).item()
+        norm = norm_of(list(grads.values())).item()
         check_finite(float(loss), norm, lambda: [name for name, grad in grads.items() if not grad.isfinite().all()])
         return loss
 

@@ -10,12 +10,12 @@ from typing import Any
 import pyro
 import torch
 from torch import Tensor, nn
-from torch._ops import OpOverload
 from torch.func import functional_call
 from torch.fx import GraphModule, Node
 from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
 
+from pyrovae.training.simplification import simplify, tensor_of
 from pyrovae.vae import VAE
 
 aten = torch.ops.aten
@@ -28,11 +28,13 @@ Graph = Callable[..., list[Tensor | None]]
 DIRECT: dict[Any, Callable[..., Any]] = {
     aten.add.Tensor: torch.add,
     aten.addmm.default: torch.addmm,
+    aten.div.Scalar: torch.div,
     aten.div.Tensor: torch.div,
     aten.exp.default: torch.exp,
     aten.expand.default: Tensor.expand,
     aten.log.default: torch.log,
     aten.mm.default: torch.mm,
+    aten.mul.Scalar: torch.mul,
     aten.mul.Tensor: torch.mul,
     aten.neg.default: torch.neg,
     aten.pow.Tensor_Scalar: torch.pow,
@@ -45,6 +47,9 @@ DIRECT: dict[Any, Callable[..., Any]] = {
     aten.unsqueeze.default: torch.unsqueeze,
     aten.view.default: Tensor.view,
 }
+
+
+ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor, aten.mul.Scalar, aten.div.Scalar)
 
 
 class Loss(nn.Module):
@@ -96,44 +101,23 @@ def trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return {name: p for name, p in module.named_parameters() if p.requires_grad}
 
 
-def simplify(graph: GraphModule) -> None:
-    """Drops what nobody reads (Pyro's sums of log densities) and views that change nothing; no number changes."""
-    for node in list(graph.graph.nodes):
-        if is_idle_view(node):
-            node.replace_all_uses_with(node.args[0])
-    graph.graph.eliminate_dead_code(is_impure_node=must_stay)
-    graph.recompile()
-
-
 def call_directly(graph: GraphModule) -> None:
     """Spares what a call costs besides its kernel: dispatch by schema, and trees of arguments."""
-    for node in graph.graph.nodes:
+    for node in list(graph.graph.nodes):
+        if node.target in ARITHMETIC:
+            numbers_to_tensors(graph, node)
         node.target = DIRECT.get(node.target, node.target)
     graph.graph.set_codegen(CodeGen())
     graph.recompile()
 
 
-def is_idle_view(node: Node) -> bool:
-    """Tells whether a node hands on its input as it is."""
-    if node.target is aten.alias.default:
-        return True
-    if node.target not in (aten.view.default, aten.expand.default):
-        return False
-    before, after = (tensor_of(part) for part in (node.args[0], node))
-    return before is not None and after is not None and (before.shape, before.stride()) == (after.shape, after.stride())
-
-
-def tensor_of(node: Any) -> Tensor | None:
-    """Returns shape and strides of what a node returns, where the trace has noted them."""
-    value = node.meta.get("val")
-    return value if isinstance(value, Tensor) else None
-
-
-def must_stay(node: Node) -> bool:
-    """Tells whether a node does more than return its value: noise that nobody reads moves a generator all the same."""
-    if node.op != "call_function":
-        return node.op in ("placeholder", "output")
-    overload = node.target
-    if not isinstance(overload, OpOverload):
-        return False
-    return overload._schema.is_mutable or torch.Tag.nondeterministic_seeded in overload.tags
+def numbers_to_tensors(graph: GraphModule, node: Node) -> None:
+    """Makes once the tensor that a call would make of a number each time."""
+    value = tensor_of(node.args[0])
+    if len(node.args) != 2 or isinstance(node.args[1], Node) or value is None or not value.dim() or node.kwargs:
+        return
+    name = f"number_{node.name}"
+    # Not a buffer of the module: those are looked up in a dictionary, after all else.
+    graph.__dict__[name] = torch.tensor(node.args[1], dtype=value.dtype)
+    with graph.graph.inserting_before(node):
+        node.args = (node.args[0], graph.graph.create_node("get_attr", name))
