@@ -36,7 +36,7 @@ FEWER: dict[str, tuple[Function, dict[str, int]]] = {
     "x / (2 * 1 ** 2)": (lambda x: x.exp() / (2 * torch.ones_like(x) ** 2), {"exp": 1, "div": 1}),
     "(1 + 1) * x": (lambda x: (torch.ones_like(x) + torch.ones_like(x)) * x.exp(), {"exp": 1, "mul": 1}),
     "x ** 1": (lambda x: x.exp().pow(1.0), {"exp": 1}),
-    "-(-x)": (lambda x: -(-x.exp()), {"exp": 1}),
+    "-(-x)": (lambda x: x.exp().neg().neg(), {"exp": 1}),
     "x.T.T": (lambda x: x.exp().t().t(), {"exp": 1}),
     "sum(-x)": (lambda x: (-x.exp()).sum(-1), {"exp": 1, "sum": 1, "neg": 1}),
     "-(x repeated)": (lambda x: -x[:1].exp().expand(3, 4), {"slice": 1, "exp": 1, "neg": 1, "expand": 1}),
