@@ -23,6 +23,8 @@ from growing import FORMULA, QUICK, SERIES, Case
 from harness import Ratio, Target, interleave, machine, pin, publish, ratio, table, target_table, tell
 from workers import Worker
 
+from pyrovae.training.engines import EAGER_FIRST
+
 ROWS, WIDTH, PIECE = (10**4, 10**5, 10**6, 10**7), 64, 10**6
 STEPS = 30  # on a file: less than an epoch of the smallest
 LIMITS = {"particles": (64, 38.0, "one"), "components": (500, 1.5, "a standard normal")}
@@ -43,7 +45,10 @@ def measured(cases: list[Case], engine: str, repeats: int) -> list[Ratio]:
     """Returns the time a row of each case over that of the first."""
     torch.manual_seed(0)
     trainings = {str(number): case.training(engine) for number, case in enumerate(cases)}
-    times = interleave({name: training.steps for name, training in trainings.items()}, repeats)
+    for training, case in zip(trainings.values(), cases, strict=True):
+        for _ in range(EAGER_FIRST // case.steps + 2):  # until it is traced and checked
+            training.steps()
+    times = interleave({name: training.steps for name, training in trainings.items()}, repeats, warm=True)
     ratios = [ratio(times, name, "0") for name in trainings]
     return [found.times(cases[0].rows / case.rows) for found, case in zip(ratios, cases, strict=True) if found]
 

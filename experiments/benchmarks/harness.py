@@ -21,6 +21,8 @@ from typing import NamedTuple
 import click
 import torch
 
+from pyrovae.allocator import keep_freed_memory
+
 Times = dict[str, list[float]]  # of each contender, its time in each repeat
 
 HERE = Path(__file__).parent
@@ -111,6 +113,7 @@ def pin(threads: int) -> None:
         os.sched_setaffinity(0, cores[-threads:])
     os.environ["OMP_NUM_THREADS"] = str(threads)
     torch.set_num_threads(threads)
+    keep_freed_memory()  # as `fit` asks for; it serves all contenders of this process
 
 
 def has_amx() -> bool:

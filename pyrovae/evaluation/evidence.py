@@ -18,6 +18,7 @@ from arviz_stats.base import array_stats
 from torch import Tensor
 from tqdm import tqdm
 
+from pyrovae.allocator import keep_freed_memory
 from pyrovae.densities import densities
 from pyrovae.errors import PyrovaeError
 from pyrovae.vae import VAE, as_batch, is_point
@@ -168,21 +169,32 @@ def log_marginal(
     if is_point(vae.posterior):
         hint = "train with posterior.name = 'diagonal-normal' and a proper prior"
         raise PyrovaeError("importance sampling needs a density q(z | x), a point posterior has none", hint=hint)
+    keep_freed_memory()
     cost = max(WIDTH, prod(x.shape[1:]))
     chunk = max(1, min(particles, 512, ROWS // cost))
     size = max(1, ROWS // (chunk * cost))
     parts = [
-        tail_statistics(torch.cat([log_weights(vae, *batch, particles=k) for k in pieces(particles, chunk)]))
+        tail_statistics(log_weights(vae, *batch, particles=particles, chunk=chunk))
         for batch in tqdm(list(batches(vae, x, y, size=size)), disable=None if progress else True, desc="log p(x)")
     ]
     log_prob, ess, khat = (torch.cat(column) for column in zip(*parts, strict=True))
     return Evidence(log_prob, vae.quantity(y), ess, khat, particles)
 
 
-def log_weights(vae: VAE, *batch: Tensor, particles: int) -> Tensor:
-    """Returns log w, shape ``(particles, n)``, without touching anybody's parameter store."""
-    with pyro.get_param_store().scope():
-        return densities(vae.model, vae.guide, *batch, particles=particles).log_weight()
+def log_weights(vae: VAE, *batch: Tensor, particles: int, chunk: int) -> Tensor:
+    """Returns log w, shape ``(particles, n)``, without touching anybody's parameter store.
+
+    Args:
+        vae: Model and posterior.
+        batch: Arguments of both programs.
+        particles: Draws of z per datum.
+        chunk: So many of them at once. Pyro looks at the data in the first chunk; in the others they are the same.
+    """
+    parts = []
+    for first, count in enumerate(pieces(particles, chunk)):
+        with pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=not first):
+            parts.append(densities(vae.model, vae.guide, *batch, particles=count).log_weight())
+    return torch.cat(parts)
 
 
 def batches(vae: VAE, x: Tensor, y: Tensor | None, *, size: int) -> Iterator[tuple[Tensor, ...]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 import pyro
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
+from pyrovae.allocator import keep_freed_memory
 from pyrovae.checkpoints import Checkpoints, foreign
 from pyrovae.checks import check_combination
 from pyrovae.data import Dataset
@@ -80,6 +81,7 @@ def fit(
         PyrovaeError: Data that the likelihood cannot score, fewer rows than a batch, or a loss that is not finite.
         Interrupted: ``stop`` asked for it; the state is saved.
     """
+    keep_freed_memory()
     check_numbers(epochs=epochs, batch_size=batch_size, clip=clip, patience=patience, checkpoint_every=checkpoint_every)
     check_ema(ema)
     if engine not in ENGINES:
