@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from tqdm import tqdm
 
-from pyrovae import runs
+from pyrovae import runs, storage
 from pyrovae.data import DATA, Dataset
 from pyrovae.experiment import load_vae
 
@@ -67,7 +67,7 @@ def share(correct: Tensor) -> str:
 @click.option("--seed", default=0, show_default=True, help="Of classifier and draws.")
 def main(*, run: Path, data_dir: Path | None, count: int, epochs: int, seed: int) -> None:
     """Judge the class pools of RUN."""
-    name = runs.read_json(run / runs.MANIFEST)["data"]["name"]
+    name = storage.read_json(run / runs.MANIFEST)["data"]["name"]
     grey = DATA[name](data_dir, binarize="none")
     classifier = train_classifier(grey, epochs=epochs, seed=seed)
     x, y = grey.held_out("test")

@@ -17,7 +17,8 @@ from pyrovae.configuration import Experiment, read
 from pyrovae.data import Dataset
 from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation import Estimate, evaluate
+from pyrovae.evaluation import Estimate, bounds, evaluate
+from pyrovae.evaluation.paired import Paired
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
 from pyrovae.schema import construct, factory_of, row
@@ -26,8 +27,9 @@ from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import check_leftover, check_size
 from pyrovae.training.processes import current
-from pyrovae.vae import VAE, filled
+from pyrovae.vae import VAE, filled, is_point, is_proper
 
+ANNEALED = "annealed importance sampling"  # how a reason that it gave begins
 EXAMPLES = 20_000  # training data handed to priors that start from data
 
 
@@ -190,6 +192,34 @@ def judge(
     storage.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
     storage.write_json(directory / runs.EVALUATION, numbers)
     return evidence, True
+
+
+def judge_bounds(
+    experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **options: Any
+) -> tuple[list[str], bool]:
+    """Anneals a VAE's data beside the evidence that stands in the run directory, and adds its numbers there.
+
+    Where importance sampling is surely too low, the verdict on it becomes ``unreliable``.
+
+    Returns:
+        What was found, in words, and whether anything was written.
+
+    Raises:
+        PyrovaeError: There is no evidence to stand beside.
+    """
+    if not is_proper(vae.prior) or is_point(vae.posterior):
+        return ["ais: not applicable: no importance-sampled log p(x) to stand beside"], False
+    numbers = storage.read_json(directory / runs.EVALUATION)
+    log_prob = torch.from_numpy(storage.read_array(directory / runs.PER_DATUM)).double()
+    given = {key: value for key, value in options.items() if value is not None}
+    found, lines = bounds(vae, dataset, log_prob, experiment.seed, **given)
+    reasons = [reason for reason in numbers.get("reasons", []) if not reason.startswith(ANNEALED)]
+    if found["distrusted"] == "importance sampling":
+        above = Paired(found["above_importance_sampling"], found["above_importance_sampling_standard_error"])
+        reasons.append(f"{ANNEALED} is {above} nats above it on {found['data']} data")
+    verdict = {"reasons": reasons, "verdict": "unreliable" if reasons else numbers["verdict"]}
+    storage.write_json(directory / runs.EVALUATION, numbers | verdict | {"ais": found})
+    return lines, True
 
 
 def described(directory: Path) -> dict[str, Any]:

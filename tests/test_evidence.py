@@ -28,7 +28,7 @@ from pyrovae import (
     rate,
 )
 from pyrovae.evaluation import evaluate, evidence
-from pyrovae.evaluation.evidence import Evidence, pareto_khat, tail_statistics
+from pyrovae.evaluation.evidence import Evidence, pareto, tail_statistics
 
 
 def normal_log_weights(ratio: float, particles: int = 1000, data: int = 200) -> Tensor:
@@ -41,6 +41,10 @@ def normal_log_weights(ratio: float, particles: int = 1000, data: int = 200) -> 
 def wrong_sign(log_w: Tensor) -> Tensor:
     """Mutation: hands arviz the log weights as they are."""
     return torch.tensor([float(array_stats.psislw(row, r_eff=1.0)[1]) for row in log_w.T.numpy()])
+
+
+def pareto_khat(log_w: Tensor) -> Tensor:
+    return pareto(log_w)[0].to(log_w.dtype)
 
 
 KHAT = [(0.5, 0.67), (0.7, 0.48), (0.9, 0.23)]  # ratio, median at 1000 draws; the theory says 0.75, 0.51, 0.19
@@ -126,19 +130,86 @@ def test_an_exact_posterior_in_single_precision_can_be_judged() -> None:
 
 def test_statistics_of_known_weights() -> None:
     log_w = torch.tensor([[1.0, 5.0], [1.0, 0.0], [2.0, 0.0]], dtype=torch.double).log()
-    log_prob, ess, _ = tail_statistics(log_w)
+    log_prob, ess, *_ = tail_statistics(log_w)
     torch.testing.assert_close(log_prob.exp(), torch.tensor([4 / 3, 5 / 3], dtype=torch.double))
     torch.testing.assert_close(ess, torch.tensor([16 / 6, 1.0], dtype=torch.double))
 
 
 def test_statistics_survive_weights_that_would_underflow() -> None:
-    log_prob, ess, _ = tail_statistics(torch.full((100, 2), -5000.0))
+    log_prob, ess, *_ = tail_statistics(torch.full((100, 2), -5000.0))
     assert log_prob.tolist() == [-5000.0, -5000.0]
     torch.testing.assert_close(ess, torch.full((2,), 100.0))
 
 
 def evidence_of(khat: Tensor, particles: int = 1000) -> Evidence:
-    return Evidence(torch.arange(len(khat)).double(), "log p(x)", torch.ones(len(khat)), khat, particles)
+    ones, none = torch.ones(len(khat)), torch.zeros(len(khat))
+    return Evidence(torch.arange(len(khat)).double(), "log p(x)", ones, khat, none, none, particles)
+
+
+def test_smoothing_repairs_the_mean_of_heavy_weights() -> None:
+    """The weights have mean 1. Mutations: the smoothed weights are not brought back to their scale; no smoothing.
+
+    Where k-hat is 0.5 the largest of 1,000 weights is mostly too small, and its expectation given the others larger.
+    """
+    log_w = normal_log_weights(0.7, data=4000)
+    raw, _, _, smoothed, _ = tail_statistics(log_w)
+    assert abs(smoothed.exp().mean() - 1) < 0.01
+    assert (raw - smoothed).abs().max() > 0.05
+    assert smoothed.exp().std() < 0.9 * raw.exp().std()
+
+
+def test_smoothing_keeps_the_scale_of_the_weights() -> None:
+    log_w = normal_log_weights(0.9, data=50)
+    for level in (0.0, -800.0):
+        raw, _, _, smoothed, _ = tail_statistics(log_w + level)
+        torch.testing.assert_close(smoothed, raw, rtol=0, atol=0.02)
+
+
+def test_drift_is_what_the_second_half_of_the_draws_adds() -> None:
+    """In expectation it is the difference of the bounds with K and with K / 2 draws.
+
+    Mutations: the drift is from one half alone; halves are summed and not averaged.
+    """
+    log_w = normal_log_weights(0.6, particles=64, data=20_000)
+    drift = tail_statistics(log_w)[-1]
+    bounds = [(log_w[:k].logsumexp(0) - math.log(k)) for k in (64, 32)]
+    assert score((drift - (bounds[0] - bounds[1]))[:, None]) < 4
+    assert score((drift - 1.5 * (bounds[0] - bounds[1]))[:, None]) > 4
+    assert drift.std() < (bounds[0] - bounds[1]).std()
+    by_hand = log_w.exp()
+    expected = by_hand.mean(0).log() - (by_hand[:32].mean(0).log() + by_hand[32:].mean(0).log()) / 2
+    torch.testing.assert_close(drift, expected)
+
+
+def verdict_of(drifts: Tensor) -> Evidence:
+    ones, none = torch.ones(len(drifts)), torch.zeros(len(drifts))
+    return Evidence(none, "log p(x)", ones, none, none, drifts, 1000)
+
+
+@pytest.mark.parametrize(
+    ("mean", "spread", "verdict"), [(0.05, 0.0, "reliable"), (0.2, 0.1, "unreliable"), (0.2, 2.0, "reliable")]
+)
+def test_verdict_turns_where_the_drift_is_surely_above_a_tenth_of_a_nat(
+    mean: float, spread: float, verdict: str
+) -> None:
+    drifts = mean + spread * torch.tensor([-1.0, 1.0]).repeat(50)
+    found = verdict_of(drifts)
+    assert found.verdict == verdict
+    assert [reason.startswith("K / 2 to K draws add 0.20") for reason in found.reasons] == [True] * (
+        verdict == "unreliable"
+    )
+
+
+def test_a_proposal_that_is_right_passes_and_one_that_is_far_off_does_not() -> None:
+    """Linear-Gaussian VAEs: a posterior a little wide, and one that stands aside and is too narrow."""
+    good, bad = linear_vae(n=200, widen=1.2), linear_vae(n=200, shift=3.0, widen=0.5)
+    torch.manual_seed(0)
+    passed, failed = (log_marginal(m.vae, m.x, particles=1000) for m in (good, bad))
+    assert passed.verdict == "reliable"
+    assert abs(passed.log_prob - good.log_p).max() < 0.2
+    assert failed.verdict == "unreliable"
+    assert len(failed.reasons) == 2
+    assert (failed.log_prob - bad.log_p).mean() < -1
 
 
 @pytest.mark.parametrize(("particles", "threshold"), [(100, 0.5), (1000, 2 / 3), (2154, 0.7), (10_000, 0.7)])

@@ -15,12 +15,14 @@ import numpy as np
 import pyro
 import torch
 from arviz_stats.base import array_stats
+from scipy.special import logsumexp
 from torch import Tensor
 from tqdm import tqdm
 
 from pyrovae.allocator import keep_freed_memory
 from pyrovae.densities import densities
 from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.paired import Paired, paired
 from pyrovae.vae import VAE, as_batch, is_point
 
 ROWS = 2**21  # numbers of x decoded at once: 8 MB in float32, which stays in a processor's cache
@@ -28,6 +30,7 @@ WIDTH = 512  # numbers that one draw is taken to need at least: hidden units, co
 FEWEST = 25  # draws below which a tail has too few points to be fitted
 ROUNDING = 100  # units in the last place by which log weights differ without meaning it
 SHARE = 0.05  # of the data above the k-hat threshold, more than which makes an estimate unreliable
+DRIFT = 0.1  # nats that twice the draws may add
 
 
 @dataclass(frozen=True)
@@ -100,11 +103,15 @@ class Evidence(Estimate):
     Attributes:
         ess: Effective sample size per datum, 1 to ``particles``.
         khat: Shape of the tail of the weights per datum; -inf where the posterior is exact, NaN with too few particles.
+        psis: The same estimate with the largest weights smoothed by their fitted tail; NaN with too few particles.
+        drift: What the estimate gains from K / 2 to K draws; NaN for a single draw.
         particles: Number of draws K.
     """
 
     ess: Tensor
     khat: Tensor
+    psis: Tensor
+    drift: Tensor
     particles: int
 
     @property
@@ -123,14 +130,29 @@ class Evidence(Estimate):
         return (~(self.khat <= self.threshold)).double().mean().item()
 
     @property
+    def gain(self) -> Paired:
+        """Mean gain from K / 2 to K draws and its standard error, nats per datum: near zero where K is enough."""
+        return paired(self.drift)
+
+    @property
+    def reasons(self) -> list[str]:
+        """What speaks against the number: heavy tails of the weights, or draws that do not suffice."""
+        heavy = f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of the data"
+        drifts = f"K / 2 to K draws add {self.gain} nats"
+        return [heavy] * (self.share_above > SHARE) + [drifts] * self.gain.exceeds(DRIFT, 2)
+
+    @property
     def verdict(self) -> str:
-        """``"unreliable"`` if more than 5 % of the data are above the k-hat threshold, else ``"reliable"``."""
-        return "unreliable" if self.share_above > SHARE else "reliable"
+        """``"unreliable"`` if more than 5 % of the data are above the k-hat threshold, or if the second half of the
+        draws adds more than 0.1 nat by more than two standard errors; else ``"reliable"``.
+        """
+        return "unreliable" if self.reasons else "reliable"
 
     @property
     def reliability(self) -> str:
         """The verdict and what it rests on, in words."""
-        return f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of them: {self.verdict}"
+        heavy = f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of them"
+        return f"{heavy}, K / 2 to K draws add {self.gain}: {self.verdict}"
 
     @property
     def mc_error(self) -> Tensor:
@@ -177,8 +199,8 @@ def log_marginal(
         tail_statistics(log_weights(vae, *batch, particles=particles, chunk=chunk))
         for batch in tqdm(list(batches(vae, x, y, size=size)), disable=None if progress else True, desc="log p(x)")
     ]
-    log_prob, ess, khat = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(log_prob, vae.quantity(y), ess, khat, particles)
+    log_prob, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evidence(log_prob, vae.quantity(y), *columns, particles)
 
 
 def log_weights(vae: VAE, *batch: Tensor, particles: int, chunk: int) -> Tensor:
@@ -214,27 +236,45 @@ def pieces(total: int, size: int) -> list[int]:
     return [min(size, total - start) for start in range(0, total, size)]
 
 
-def tail_statistics(log_w: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns log mean weight, effective sample size and k-hat per datum from log weights ``(particles, n)``."""
+def tail_statistics(log_w: Tensor) -> tuple[Tensor, ...]:
+    """Returns what an :class:`Evidence` says of each datum from log weights ``(particles, n)``.
+
+    Log mean weight, effective sample size, k-hat, log mean of the smoothed weights, and drift.
+    """
     total = log_w.double().logsumexp(0)
     ess = (2 * total - (2 * log_w.double()).logsumexp(0)).exp()
-    return (total - math.log(len(log_w))).to(log_w.dtype), ess.to(log_w.dtype), pareto_khat(log_w)
+    khat, psis = pareto(log_w)
+    columns = (total - math.log(len(log_w)), ess, khat, psis, drift(log_w.double()))
+    return tuple(column.to(log_w) for column in columns)
 
 
-def pareto_khat(log_w: Tensor) -> Tensor:
-    """Returns the shape of the upper tail of the weights per datum, from log weights ``(particles, n)``.
+def drift(log_w: Tensor) -> Tensor:
+    """Returns the log mean of all weights minus that of one half of them, which is the mean over both halves."""
+    half = len(log_w) // 2
+    if not half:
+        return torch.full_like(log_w[0], math.nan)
+    halves = [part.logsumexp(0) - math.log(len(part)) for part in (log_w[:half], log_w[half:])]
+    return log_w.logsumexp(0) - math.log(len(log_w)) - sum(halves) / 2
 
-    Constant weights (an exact posterior) have no tail, -inf; weights that are not finite have the worst one, +inf.
+
+def pareto(log_w: Tensor) -> tuple[Tensor, Tensor]:
+    """Returns k-hat per datum and the log mean of the smoothed weights, from log weights ``(particles, n)``.
+
+    Pareto-smoothed importance sampling (Vehtari et al., 2024). Constant weights (an exact posterior) have no tail,
+    -inf; weights that are not finite have the worst one, +inf.
     """
     rows = log_w.T.double().cpu().numpy()
-    khat = np.full(len(rows), np.nan)
+    khat, psis = np.full(len(rows), np.nan), np.full(len(rows), np.nan)
     if rows.shape[1] >= FEWEST:
         finite = np.isfinite(rows).all(1)
         known = np.where(np.isfinite(rows), rows, 0.0)
         rounding = ROUNDING * torch.finfo(log_w.dtype).eps * np.maximum(1.0, np.abs(known).max(1))
         flat = finite & (np.ptp(known, axis=1) < rounding)
-        khat = np.where(finite, -np.inf, np.inf)
+        khat, psis = np.where(finite, -np.inf, np.inf), logsumexp(rows, axis=1) - math.log(rows.shape[1])
         for i in np.flatnonzero(finite & ~flat):
             # arviz_stats takes minus the log weights; with the other sign it would fit the harmless tail.
-            khat[i] = array_stats.psislw(-rows[i], r_eff=1.0)[1]
-    return torch.as_tensor(khat, dtype=log_w.dtype, device=log_w.device)
+            smoothed, khat[i] = array_stats.psislw(-rows[i], r_eff=1.0)
+            # Smoothed weights are normalised, and the smallest is as it was: their difference is the log of the sum.
+            smallest = rows[i].argmin()
+            psis[i] = rows[i, smallest] - smoothed[smallest] - math.log(rows.shape[1])
+    return torch.from_numpy(khat).to(log_w.device), torch.from_numpy(psis).to(log_w.device)

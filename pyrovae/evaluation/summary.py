@@ -86,4 +86,8 @@ def tails(evidence: Evidence) -> dict[str, Any]:
         "khat_threshold": evidence.threshold,
         "khat_share_above": evidence.share_above,
         "ess_median": evidence.ess.median().item(),
+        "psis_mean": evidence.psis.double().mean().item(),
+        "drift": evidence.gain.mean,
+        "drift_standard_error": evidence.gain.standard_error,
+        "reasons": evidence.reasons,
     }
