@@ -208,9 +208,7 @@ def init(*, name: str, output: Path | None) -> None:
 @click.option("--only", metavar="SECTIONS", help="Some of evidence,ais; by default all that apply.")
 @click.option("--particles", type=click.IntRange(min=1), help="Importance samples per datum.")
 @click.option("--data", type=click.IntRange(min=2), help="Judge only the first so many test data.")
-@click.option(
-    "--annealed", type=click.IntRange(min=2), help="Test data, and simulated ones, to anneal; 100 by default."
-)
+@click.option("--annealed", type=click.IntRange(min=2), help="Test data, and simulated ones, to anneal; 100.")
 @click.option("--temperatures", type=click.IntRange(min=2), help="Steps from the prior to the posterior; 200.")
 @click.option("--chains", type=click.IntRange(min=1), help="Annealed chains per datum; 16.")
 @runs_dir

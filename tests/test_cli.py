@@ -1,6 +1,7 @@
 """The commands, as a user types them: what they print and leave, how fast they answer, what they exit with."""
 
 import json
+import re
 import subprocess
 import sys
 import tomllib
@@ -220,14 +221,27 @@ def test_seed_and_threads_are_recorded(tmp_path: Path, monkeypatch: pytest.Monke
 def test_evaluate_gives_the_same_numbers_and_changes_no_weight(copied: Maker) -> None:
     run = copied()
     kept = contents(run)
-    printed = succeeds("evaluate", run)
+    printed = succeeds("evaluate", run, "--only", "evidence")
     assert contents(run) == kept
     assert str(run / "evaluation.json") in printed
 
 
 def test_evaluate_takes_other_particles_and_data(copied: Maker) -> None:
     run = copied()
-    printed = succeeds("evaluate", "pools", "--runs-dir", run.parent, "--particles", 60, "--data", 25)
+    printed = succeeds(
+        "evaluate",
+        "pools",
+        "--runs-dir",
+        run.parent,
+        "--particles",
+        60,
+        "--data",
+        25,
+        "--annealed",
+        5,
+        "--temperatures",
+        10,
+    )
     assert "iw60 log p(x)" in printed
     numbers = json.loads((run / "evaluation.json").read_text())
     assert (numbers["estimator"], numbers["data"]) == ("iw60", 25)
@@ -237,7 +251,9 @@ def test_evaluate_takes_other_particles_and_data(copied: Maker) -> None:
 def test_a_smaller_evaluation_replaces_no_larger_one(copied: Maker) -> None:
     run = copied()
     before = (run / "evaluation.json").read_bytes(), (run / "log_marginal.npy").read_bytes()
-    assert "iw30 log p(x)" in succeeds("evaluate", "pools", "--runs-dir", run.parent, "--particles", 30)
+    assert "iw30 log p(x)" in succeeds(
+        "evaluate", "pools", "--runs-dir", run.parent, "--particles", 30, "--only", "evidence"
+    )
     assert before == ((run / "evaluation.json").read_bytes(), (run / "log_marginal.npy").read_bytes())
 
 
@@ -341,3 +357,37 @@ def test_a_mistake_of_the_program_says_so(monkeypatch: pytest.MonkeyPatch) -> No
         "Error: KeyError: 'oops'",
         "Hint: this is not your mistake: --debug shows where it happened",
     ]
+
+
+# ------------------------------------------------------------------------------------------- annealing
+
+
+def test_annealing_stands_beside_the_evidence_and_may_overrule_it(copied: Maker) -> None:
+    """Mutations: the verdict is not looked at; the reason stays when it holds no more; both estimators are blamed."""
+    run = copied()
+    numbers = json.loads((run / "evaluation.json").read_text())
+    small = ["--only", "ais", "--annealed", 20, "--temperatures", 50, "--chains", 8]
+    printed = succeeds("evaluate", run, *small)
+    assert "they agree" in printed
+    found = json.loads((run / "evaluation.json").read_text())
+    assert {key: value for key, value in found.items() if key != "ais"} == numbers
+    assert (found["ais"]["data"], found["ais"]["distrusted"]) == (20, "")
+    per_datum = np.load(run / "log_marginal.npy")
+    np.save(run / "log_marginal.npy", per_datum - 3)
+    assert "importance sampling is too low" in succeeds("evaluate", run, *small)
+    overruled = json.loads((run / "evaluation.json").read_text())
+    assert overruled["verdict"] == "unreliable"
+    above = re.fullmatch(
+        r"annealed importance sampling is (.*) ± .* nats above it on 20 data", overruled["reasons"][-1]
+    )
+    assert above is not None
+    assert abs(float(above[1]) - 3) < 0.5
+    np.save(run / "log_marginal.npy", per_datum + 3)
+    assert "annealing is too low" in succeeds("evaluate", run, *small)
+    assert json.loads((run / "evaluation.json").read_text())["reasons"] == numbers["reasons"]
+
+
+def test_sections_are_named_and_known() -> None:
+    printed = refusal("evaluate", "x", "--only", "evidance", code=2)
+    assert "unknown section 'evidance'" in printed
+    assert "did you mean 'evidence'?" in printed

@@ -4,17 +4,18 @@ A path of densities leads from the prior to the posterior,
 
 .. math:: f_t(z) = p(z)\, p(x \mid z)^{\beta_t}, \quad 0 = \beta_0 < \dots < \beta_T = 1.
 
-A chain starts at :math:`z_0 \sim p(z)` and moves by Hamiltonian Monte Carlo that leaves each :math:`f_t` as it is; its
-weight is :math:`w = \prod_t f_t(z_{t-1}) / f_{t-1}(z_{t-1})`. The mean weight is unbiased for p(x), so its log is a lower
-bound in expectation, which does not depend on the encoder (Neal, 2001; Wu et al., 2017). Where z is known, because x was
-drawn from the model, a chain may start from the posterior and go back: minus the log of its mean weight is an upper bound
-(bidirectional Monte Carlo, Grosse et al., 2015).
+A chain starts at :math:`z_0 \sim p(z)` and moves by Hamiltonian Monte Carlo that leaves each :math:`f_t` as it is;
+its weight is :math:`w = \prod_t f_t(z_{t-1}) / f_{t-1}(z_{t-1})`. The mean weight is unbiased for p(x), so its log is a
+lower bound in expectation, which does not depend on the encoder (Neal, 2001; Wu et al., 2017). Where z is known, since
+x was drawn from the model, a chain may start from the posterior and go back: minus the log of its mean weight is an
+upper bound (bidirectional Monte Carlo, Grosse et al., 2015).
 """
 
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from math import prod
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -29,7 +30,7 @@ from pyrovae.vae import VAE, filled, is_proper
 SHARPNESS = 4.0  # of the sigmoid that spaces the temperatures: most of them stand where little of the likelihood counts
 TARGET = 0.65  # share of proposals accepted, the best for Hamiltonian Monte Carlo (Beskos et al., 2013)
 GAIN = 0.2  # by which a step size follows the acceptance in the pilot run
-PILOT = 400  # proposals of the pilot run at least, in two passes or more
+PILOT, PILOT_DATA = 400, 32  # proposals of the pilot run at least, in two passes or more, and data of it at most
 LARGEST_CHUNK = 4  # times as many numbers at once as importance sampling takes: gradients need more, so fewer would do
 
 # Takes z of shape (chains, n, D) and returns log p(z) and log p(x | z), each (chains, n).
@@ -96,8 +97,8 @@ class Sandwich:
         return paired(self.upper.log_prob.double() - self.lower.log_prob)
 
     def __str__(self) -> str:
-        low, high = self.lower.mean, self.upper.mean
-        return f"{low:.2f} <= {self.lower.quantity} <= {high:.2f} on {len(self.lower.log_prob)} simulated data, gap {self.gap}"
+        low, high, size = self.lower.mean, self.upper.mean, len(self.lower.log_prob)
+        return f"{low:.2f} <= {self.lower.quantity} <= {high:.2f} on {size} simulated data, gap {self.gap}"
 
 
 def ais(
@@ -110,7 +111,7 @@ def ais(
         x: Data as the programs read them, shape ``(n, *event_shape)``.
         y: Labels, shape ``(n,)``, see :func:`pyrovae.log_marginal`.
         path: Temperatures and step sizes, from :func:`tuned`: sizes that followed these data would not give a bound.
-        z: Draws from the posterior, shape ``(n, D)``, to go back from; known where x was drawn from the model with them.
+        z: Draws from the posterior, shape ``(n, D)``, to go back from; known where x was drawn from the model.
         progress: Show a progress bar on a terminal.
 
     Returns:
@@ -190,7 +191,7 @@ def tuned(
     """
     check_prior(vae)
     betas = spaced(temperatures)
-    batch = next(batches(vae, x, y, size=chunk_size(x, chains)))
+    batch = next(batches(vae, x, y, size=min(PILOT_DATA, chunk_size(x, chains))))
     path = Path(betas, torch.full((temperatures - 1,), 0.1), leapfrog, chains)
     passes = max(2, math.ceil(PILOT / temperatures))
     with tqdm(total=passes * temperatures, disable=None if progress else True, desc="ais, pilot") as bar:
@@ -199,7 +200,7 @@ def tuned(
     return path
 
 
-def followed(vae: VAE, batch: tuple[Tensor, ...], path: Path, bar: "tqdm[None]", *, carried: bool) -> Tensor:
+def followed(vae: VAE, batch: tuple[Tensor, ...], path: Path, bar: "tqdm[Any]", *, carried: bool) -> Tensor:
     """Returns step sizes that followed the acceptance along a run; the first one carries them on to the next."""
     found, factor = path.steps.clone(), 1.0
     target, z = start_of(vae, batch, path.chains)
@@ -222,7 +223,7 @@ def spaced(temperatures: int) -> Tensor:
 
     Example:
         >>> spaced(4).round(decimals=3).tolist()
-        [0.0, 0.11, 0.5, 0.89, 1.0]
+        [0.0, 0.105, 0.5, 0.895, 1.0]
     """
     if temperatures < 2:
         raise PyrovaeError(f"{temperatures} temperatures", hint="give 2 or more; 50 is a beginning", exit_code=2)
@@ -231,7 +232,7 @@ def spaced(temperatures: int) -> Tensor:
 
 
 def anneal(
-    vae: VAE, batch: tuple[Tensor, ...], path: Path, z: Tensor | None, bar: "tqdm[None]"
+    vae: VAE, batch: tuple[Tensor, ...], path: Path, z: Tensor | None, bar: "tqdm[Any]"
 ) -> tuple[Tensor, Tensor]:
     """Runs the chains of a batch and returns log weights ``(chains, n)`` and the acceptance at each temperature."""
     target, start = start_of(vae, batch, path.chains)

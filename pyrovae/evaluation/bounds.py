@@ -1,4 +1,4 @@
-"""log p(x) by annealing beside log p(x) by importance sampling, on the same data: do they agree, and which is too low?"""
+"""log p(x) by annealing beside log p(x) by importance sampling, on the same data: do they agree, which is too low?"""
 
 from typing import Annotated, Any
 

@@ -22,7 +22,7 @@ from tqdm import tqdm
 from pyrovae.allocator import keep_freed_memory
 from pyrovae.densities import densities
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation.paired import Paired, paired
+from pyrovae.evaluation.paired import Paired, paired, plus_minus
 from pyrovae.vae import VAE, as_batch, is_point
 
 ROWS = 2**21  # numbers of x decoded at once: 8 MB in float32, which stays in a processor's cache
@@ -89,11 +89,6 @@ class Estimate:
     def reliability(self) -> str:
         """The verdict and what it rests on, in words."""
         return self.verdict
-
-
-def plus_minus(error: float, digits: int) -> str:
-    """Writes an error, or nothing where one datum has none."""
-    return "" if math.isnan(error) else f" ± {error:.{digits}f}"
 
 
 @dataclass(frozen=True)
@@ -199,8 +194,8 @@ def log_marginal(
         tail_statistics(log_weights(vae, *batch, particles=particles, chunk=chunk))
         for batch in tqdm(list(batches(vae, x, y, size=size)), disable=None if progress else True, desc="log p(x)")
     ]
-    log_prob, *columns = (torch.cat(column) for column in zip(*parts, strict=True))
-    return Evidence(log_prob, vae.quantity(y), *columns, particles)
+    log_prob, ess, khat, psis, gains = (torch.cat(column) for column in zip(*parts, strict=True))
+    return Evidence(log_prob, vae.quantity(y), ess, khat, psis, gains, particles)
 
 
 def log_weights(vae: VAE, *batch: Tensor, particles: int, chunk: int) -> Tensor:

@@ -13,7 +13,7 @@ class Paired(NamedTuple):
     standard_error: float
 
     def __str__(self) -> str:
-        return f"{self.mean:.2f} ± {self.standard_error:.2f}"
+        return f"{self.mean:.2f}{plus_minus(self.standard_error, 2)}"
 
     def exceeds(self, limit: float, errors: float) -> bool:
         """Tells whether the mean is above a limit by more than so many standard errors.
@@ -36,3 +36,8 @@ def paired(difference: Tensor) -> Paired:
     values, size = difference.double(), len(difference)
     error = values.std().item() / math.sqrt(size) if size > 1 else math.nan
     return Paired(values.mean().item(), error)
+
+
+def plus_minus(error: float, digits: int) -> str:
+    """Writes an error, or nothing where one datum has none."""
+    return "" if math.isnan(error) else f" ± {error:.{digits}f}"
