@@ -30,7 +30,7 @@ from pyrovae.vae import VAE, filled, is_proper
 SHARPNESS = 4.0  # of the sigmoid that spaces the temperatures: most of them stand where little of the likelihood counts
 TARGET = 0.65  # share of proposals accepted, the best for Hamiltonian Monte Carlo (Beskos et al., 2013)
 GAIN = 0.2  # by which a step size follows the acceptance in the pilot run
-PILOT, PILOT_DATA = 400, 32  # proposals of the pilot run at least, in two passes or more, and data of it at most
+PILOT, PILOT_DATA = 200, 32  # proposals of the pilot run at least, in two passes or more, and data of it at most
 LARGEST_CHUNK = 4  # times as many numbers at once as importance sampling takes: gradients need more, so fewer would do
 
 # Takes z of shape (chains, n, D) and returns log p(z) and log p(x | z), each (chains, n).
