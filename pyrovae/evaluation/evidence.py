@@ -8,6 +8,7 @@ low without showing it; the shape k-hat of the weights' tail (Vehtari et al., 20
 
 import math
 from collections.abc import Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from math import prod
 
@@ -208,8 +209,9 @@ def log_weights(vae: VAE, *batch: Tensor, particles: int, chunk: int) -> Tensor:
         chunk: So many of them at once. Pyro looks at the data in the first chunk; in the others they are the same.
     """
     parts = []
-    for first, count in enumerate(pieces(particles, chunk)):
-        with pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=not first):
+    for number, count in enumerate(pieces(particles, chunk)):
+        checks = pyro.validation_enabled(is_validate=False) if number else nullcontext()
+        with pyro.get_param_store().scope(), checks:
             parts.append(densities(vae.model, vae.guide, *batch, particles=count).log_weight())
     return torch.cat(parts)
 
