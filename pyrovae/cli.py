@@ -12,7 +12,6 @@ import click
 from pyrovae import __version__
 from pyrovae.errors import Interrupted, PyrovaeError, did_you_mean
 
-SECTIONS = ("evidence", "ais")  # of an evaluation
 OWN = {"array": "FILE.npy", "csv": "FILE.csv", "folder": "FOLDER"}  # rows of the data table that need a path
 BUILT_IN = (Path(__file__).parent / "_experiments", Path(__file__).parent.parent / "experiments")
 
@@ -205,12 +204,14 @@ def init(*, name: str, output: Path | None) -> None:
 
 @main.command()
 @click.argument("run")
-@click.option("--only", metavar="SECTIONS", help="Some of evidence,ais; by default all that apply.")
+@click.option("--only", metavar="SECTIONS", help="evidence, or of `pyrovae list sections`.")
 @click.option("--particles", type=click.IntRange(min=1), help="Importance samples per datum.")
 @click.option("--data", type=click.IntRange(min=2), help="Judge only the first so many test data.")
-@click.option("--annealed", type=click.IntRange(min=2), help="Test data, and simulated ones, to anneal; 100.")
-@click.option("--temperatures", type=click.IntRange(min=2), help="Steps from the prior to the posterior; 200.")
-@click.option("--chains", type=click.IntRange(min=1), help="Annealed chains per datum; 16.")
+@click.option("--set", "overrides", multiple=True, metavar="SECTION.KEY=VALUE", help="Such as ais.chains=32.")
+@click.option("--minutes", type=click.FloatRange(min=0, min_open=True), help="Begin no section after so many.")
+@click.option("--again", is_flag=True, help="Compute what stands there already.")
+@click.option("--against", metavar="DATA", help="Other data, by name or path, that should look improbable.")
+@click.option("--background", metavar="RUN", help="Another run on the same data, for a likelihood ratio.")
 @runs_dir
 @data_dir
 @threads
@@ -220,46 +221,36 @@ def evaluate(
     only: str | None,
     particles: int | None,
     data: int | None,
-    annealed: int | None,
-    temperatures: int | None,
-    chains: int | None,
+    overrides: tuple[str, ...],
+    minutes: float | None,
+    again: bool,
+    against: str | None,
+    background: str | None,
     runs_dir: Path,
     data_dir: Path | None,
     threads: int | None,
 ) -> None:
-    """Judge RUN on its test data again; options replace those of the experiment.
+    """Judge RUN on its test data, section by section, and write a report.
 
-    evidence: log p(x) by importance sampling, with k-hat and what twice the draws add. ais: by annealing, which needs
-    no encoder, and bounds from both sides on data drawn from the model.
+    What stands there with the same options is not computed again, so a stopped evaluation goes on.
     """
-    from pyrovae import experiment, runs
+    from pyrovae import judging, runs
 
-    sections = chosen_sections(only)
+    request = judging.Request(
+        only=() if only is None else [name.strip() for name in only.split(",")],
+        overrides=overrides,
+        particles=particles,
+        data=data,
+        minutes=minutes,
+        again=again,
+        against=against,
+        background=None if background is None else runs.find(runs_dir, background),
+    )
     set_threads(threads)
     directory = runs.find(runs_dir, run)
     with runs.locked(directory):
-        vae, dataset = experiment.load(directory, data_dir)
-        planned = experiment.read(directory / runs.EXPERIMENT)
-        written = False
-        if "evidence" in sections:
-            evidence, written = experiment.judge(planned, vae, dataset, directory, particles=particles, data=data)
-            click.echo(evidence)
-        if "ais" in sections:
-            sizes = {"annealed": annealed, "temperatures": temperatures, "chains": chains}
-            lines, added = experiment.judge_bounds(planned, vae, dataset, directory, **sizes)
-            click.echo("\n".join(lines))
-            written |= added
-    if written:
-        click.echo(directory / runs.EVALUATION)
-
-
-def chosen_sections(only: str | None) -> list[str]:
-    """Returns the sections of an evaluation that were asked for, all by default."""
-    asked = SECTIONS if only is None else [name.strip() for name in only.split(",")]
-    for name in asked:
-        if name not in SECTIONS:
-            raise PyrovaeError(f"unknown section '{name}'", hint=did_you_mean(name, SECTIONS), exit_code=2)
-    return list(asked)
+        for line in judging.evaluate_run(directory, request, data_dir):
+            click.echo(line)
 
 
 @main.command()
@@ -448,21 +439,17 @@ def data() -> None:
 @data_dir
 def info(*, name: str, overrides: tuple[str, ...], data_dir: Path | None) -> None:
     """Print what is known of NAME: a data set, your .npy, .npz, .csv or folder, or an experiment's (.toml)."""
-    from pyrovae import configuration, experiment
-    from pyrovae.schema import TABLES, row
+    from pyrovae import experiment
 
     if name in OWN:
         reason = f"data set '{name}' is a file of yours"
         raise PyrovaeError(reason, hint=f"pyrovae data info {OWN[name]}, or EXPERIMENT.toml", exit_code=2)
     options = [f"data.{option.removeprefix('data.')}" for option in overrides]
     if name.endswith(".toml"):
-        planned = experiment.read(find_config(name), options)
+        found = experiment.make_data(experiment.read(find_config(name), options), data_dir)
     else:
-        kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
-        own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
-        row("data", kind if own else name)  # names the nearest one where there is none
-        planned = configuration.of_data({"name": kind, "path": name} if own else {"name": name}, options)
-    click.echo(experiment.make_data(planned, data_dir).summary())
+        found = experiment.named_data(name, options, data_dir)
+    click.echo(found.summary())
 
 
 @data.command()

@@ -1,7 +1,6 @@
 """From an experiment to its parts: data, VAE, objective; and from a run directory back to the trained VAE."""
 
-import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from inspect import signature
@@ -13,23 +12,20 @@ import torch
 from pyrovae import runs, storage
 from pyrovae.checkpoints import BEST, load_weights
 from pyrovae.checks import check_combination
-from pyrovae.configuration import Experiment, read
+from pyrovae.configuration import Experiment, of_data, read
 from pyrovae.data import Dataset
 from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation import Estimate, bounds, evaluate
-from pyrovae.evaluation.paired import Paired
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
-from pyrovae.schema import construct, factory_of, row
+from pyrovae.schema import TABLES, construct, factory_of, row
 from pyrovae.seeding import seeded
 from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import check_leftover, check_size
 from pyrovae.training.processes import current
-from pyrovae.vae import VAE, filled, is_point, is_proper
+from pyrovae.vae import VAE, filled
 
-ANNEALED = "annealed importance sampling"  # how a reason that it gave begins
 EXAMPLES = 20_000  # training data handed to priors that start from data
 
 
@@ -38,6 +34,18 @@ def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
     source = factory_of("data", experiment.sections["data"])
     dataset: Dataset = construct(source, experiment.chosen("data"), {"data_dir": data_dir})
     return dataset
+
+
+def named_data(name: str, overrides: Sequence[str] = (), data_dir: Path | None = None) -> Dataset:
+    """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder.
+
+    Raises:
+        PyrovaeError: There is no such name, or the file cannot be read.
+    """
+    kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
+    own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
+    row("data", kind if own else name)  # names the nearest one where there is none
+    return make_data(of_data({"name": kind, "path": name} if own else {"name": name}, overrides), data_dir)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -171,55 +179,6 @@ def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None
     train = experiment.sections["train"]
     options = {"precision": train["precision"], "compile": train["compile"], "processes": current()}
     ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"], **options)
-
-
-def judge(
-    experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **overrides: Any
-) -> tuple[Estimate, bool]:
-    """Evaluates a VAE and writes its numbers into the run directory, unless larger ones stand there already.
-
-    Returns:
-        The evidence, and whether it was written.
-    """
-    chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
-    numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
-    path = directory / runs.EVALUATION
-    standing = storage.read_json(path) if path.exists() else {"data": 0, "particles": 0}
-    if any(numbers[size] < standing[size] for size in ("data", "particles")):
-        held = f"{standing['particles']} particles of {standing['data']} data"
-        print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
-        return evidence, False
-    storage.write_array(directory / runs.PER_DATUM, evidence.log_prob.float().cpu().numpy())
-    storage.write_json(directory / runs.EVALUATION, numbers)
-    return evidence, True
-
-
-def judge_bounds(
-    experiment: Experiment, vae: VAE, dataset: Dataset, directory: Path, **options: Any
-) -> tuple[list[str], bool]:
-    """Anneals a VAE's data beside the evidence that stands in the run directory, and adds its numbers there.
-
-    Where importance sampling is surely too low, the verdict on it becomes ``unreliable``.
-
-    Returns:
-        What was found, in words, and whether anything was written.
-
-    Raises:
-        PyrovaeError: There is no evidence to stand beside.
-    """
-    if not is_proper(vae.prior) or is_point(vae.posterior):
-        return ["ais: not applicable: no importance-sampled log p(x) to stand beside"], False
-    numbers = storage.read_json(directory / runs.EVALUATION)
-    log_prob = torch.from_numpy(storage.read_array(directory / runs.PER_DATUM)).double()
-    given = {key: value for key, value in options.items() if value is not None}
-    found, lines = bounds(vae, dataset, log_prob, experiment.seed, **given)
-    reasons = [reason for reason in numbers.get("reasons", []) if not reason.startswith(ANNEALED)]
-    if found["distrusted"] == "importance sampling":
-        above = Paired(found["above_importance_sampling"], found["above_importance_sampling_standard_error"])
-        reasons.append(f"{ANNEALED} is {above} nats above it on {found['data']} data")
-    verdict = {"reasons": reasons, "verdict": "unreliable" if reasons else numbers["verdict"]}
-    storage.write_json(directory / runs.EVALUATION, numbers | verdict | {"ais": found})
-    return lines, True
 
 
 def described(directory: Path) -> dict[str, Any]:

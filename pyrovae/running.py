@@ -26,9 +26,10 @@ from pyrovae.checkpoints import BEST, Checkpoints
 from pyrovae.configuration import Experiment, read
 from pyrovae.errors import Interrupted, PyrovaeError
 from pyrovae.evaluation import Estimate
-from pyrovae.experiment import Prepared, check_same_data, facts, judge, prepare
+from pyrovae.experiment import Prepared, check_same_data, facts, prepare
 from pyrovae.gallery import draw
 from pyrovae.interrupts import Interrupts
+from pyrovae.judging import judge
 from pyrovae.training import History, fit
 from pyrovae.training.history import Record
 from pyrovae.training.loggers import check_loggers, log_record, open_loggers

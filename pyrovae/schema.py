@@ -13,6 +13,7 @@ from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_ori
 from pyrovae.data import DATA
 from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.evaluation import evaluate
+from pyrovae.evaluation.sections import SECTIONS as SECTIONS_OF_EVALUATION
 from pyrovae.likelihoods import LIKELIHOODS
 from pyrovae.networks import NETWORKS
 from pyrovae.objectives import OBJECTIVES
@@ -32,6 +33,7 @@ TABLES: dict[str, Mapping[str, Factory]] = {
     "objectives": OBJECTIVES,
     "schedules": SCHEDULES,
     "data": DATA,
+    "sections": SECTIONS_OF_EVALUATION,
 }
 
 # Sections that choose a row of a table by `name`, with the row taken where nothing is said.
@@ -131,16 +133,20 @@ def problems(section: str, given: Mapping[str, Any]) -> dict[str, str]:
         known = options(factory_of(section, given))
     except PyrovaeError as error:
         return {"name": f"{error} ({error.hint})"}
+    found = wrong(section, {k: v for k, v in given.items() if k != "name" or section not in CHOICES}, known)
+    missing = [key for key, option in known.items() if option.default is inspect.Parameter.empty and key not in given]
+    return found | {key: f"missing key '{key}' ({type_name(known[key].hint)})" for key in missing}
+
+
+def wrong(section: str, given: Mapping[str, Any], known: Mapping[str, Option]) -> dict[str, str]:
+    """Returns what is wrong with the options of a section, by key."""
     found = {}
     for key, value in given.items():
-        if key == "name" and section in CHOICES:
-            continue
         if key not in known:
             found[key] = f"unknown key '{key}' ({did_you_mean(key, known) if known else 'it takes none'})"
         elif reason := complaint(f"{section}.{key}", value, known[key].hint):
             found[key] = f"'{key}' {reason}"
-    missing = [key for key, option in known.items() if option.default is inspect.Parameter.empty and key not in given]
-    return found | {key: f"missing key '{key}' ({type_name(known[key].hint)})" for key in missing}
+    return found
 
 
 def complaint(path: str, value: Any, hint: Any) -> str:

@@ -2,59 +2,54 @@
 
 from typing import Annotated, Any
 
-from torch import Tensor
-
-from pyrovae.data import Dataset
-from pyrovae.evaluation.annealing import Annealed, Sandwich, ais, bdmc, check_prior, tuned
+from pyrovae.evaluation.annealing import Annealed, Sandwich, ais, bdmc, tuned
+from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.paired import Paired, paired
 from pyrovae.ranges import Range
-from pyrovae.seeding import seeded
-from pyrovae.vae import VAE
+from pyrovae.vae import is_proper
 
 AGREE, ERRORS = 0.2, 3.0  # nats by which the two may differ, and standard errors above that
 
 
 def bounds(
-    vae: VAE,
-    dataset: Dataset,
-    log_prob: Tensor,
-    seed: int = 0,
+    judged: Judged,
     *,
     annealed: Annotated[int, Range(2)] = 100,
     temperatures: Annotated[int, Range(2)] = 200,
     chains: Annotated[int, Range(1)] = 16,
     leapfrog: Annotated[int, Range(1)] = 10,
-) -> tuple[dict[str, Any], list[str]]:
-    """Anneals test data and data drawn from the model; changes no parameter and no random state outside.
+) -> Findings:
+    """Anneals test data and data drawn from the model.
 
     Step sizes are tuned on validation data, then kept for test data and for simulated ones, both ways.
 
     Args:
-        vae: The trained VAE.
-        dataset: Its data.
-        log_prob: Importance-sampled estimate of each test datum, from the first one on, shape ``(n,)``.
-        seed: Of the draws.
+        judged: The VAE, its data and its importance-sampled log p(x).
         annealed: How many test data, and as many simulated ones.
         temperatures: Steps from the prior to the posterior.
         chains: Per datum.
         leapfrog: Steps of one proposal.
 
-    Returns:
-        The numbers by name, and what they say in words.
-
     Raises:
-        PyrovaeError: The prior is flat.
+        NotApplicable: The prior is flat, or there is no importance-sampled log p(x) to stand beside.
     """
-    check_prior(vae)
-    (x, y), (pilot, pilot_y) = dataset.held_out("test"), dataset.held_out("validation")
-    size = min(annealed, len(log_prob))
-    y, pilot_y = (labels if vae.conditional else None for labels in (y, pilot_y))
-    with seeded(seed):
-        path = tuned(vae, pilot, pilot_y, temperatures=temperatures, chains=chains, leapfrog=leapfrog, progress=True)
-        forward = ais(vae, x[:size], None if y is None else y[:size], path=path, progress=True)
-        sandwich = bdmc(vae, None if y is None else y[:size], data=size, path=path, progress=True)
-    apart = paired(forward.log_prob.double().cpu() - log_prob[:size])
-    return numbers_of(forward, sandwich, apart), [str(forward), f"{said(apart)} on these data", str(sandwich)]
+    vae, log_prob = judged.vae, judged.log_prob
+    if not is_proper(vae.prior) or log_prob is None:
+        raise NotApplicable("no importance-sampled log p(x) to stand beside")
+    x, y = judged.held_out("test", min(annealed, len(log_prob)))
+    pilot, pilot_y = judged.held_out("validation")
+    path = tuned(
+        vae, pilot, judged.read(pilot_y), temperatures=temperatures, chains=chains, leapfrog=leapfrog, progress=True
+    )
+    forward = ais(vae, x, judged.read(y), path=path, progress=True)
+    sandwich = bdmc(vae, judged.read(y), data=len(x), path=path, progress=True)
+    apart = paired(forward.log_prob.double().cpu() - log_prob[: len(x)].double())
+    above = [f"annealed importance sampling is {apart} nats above it on {len(x)} data"]
+    return Findings(
+        numbers_of(forward, sandwich, apart),
+        [str(forward), f"{said(apart)} on these data", str(sandwich)],
+        reasons=above if distrusted(apart) == "importance sampling" else [],
+    )
 
 
 def numbers_of(forward: Annealed, sandwich: Sandwich, apart: Paired) -> dict[str, Any]:

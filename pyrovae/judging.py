@@ -1,0 +1,264 @@
+"""Judging a run, section by section: each is written as soon as it is done, so that what was stopped goes on.
+
+evaluation.json    the evidence, and by ``sections`` what else was found, with the options it was found with
+log_marginal.npy   log p(x) of each test datum
+evaluation/        pictures
+report.md, .html   all of it on one page
+"""
+
+import hashlib
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import monotonic
+from typing import Any
+
+import pyro
+import torch
+
+from pyrovae import figures, runs, storage
+from pyrovae.checkpoints import BEST
+from pyrovae.configuration import Experiment, merge, read
+from pyrovae.data.download import cache_dir
+from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.evaluation import Estimate, evaluate
+from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
+from pyrovae.evaluation.sections import BESIDE_EVIDENCE, SECTIONS
+from pyrovae.experiment import load, load_vae, named_data
+from pyrovae.report import write_report
+from pyrovae.schema import options, wrong
+from pyrovae.seeding import seeded
+from pyrovae.vae import VAE, is_point
+
+EVIDENCE = "evidence"
+PICTURES = "evaluation"
+
+
+@dataclass(frozen=True)
+class Request:
+    """What an evaluation is asked for.
+
+    Attributes:
+        only: Sections, which are then computed even if they stand; by default all that do not.
+        overrides: Options of sections, such as ``ais.chains=32``.
+        particles: Importance samples per datum, instead of the experiment's.
+        data: Test data at most.
+        minutes: After which no further section is begun.
+        again: Compute what stands already.
+        against: Name or path of other data, which should look improbable.
+        background: Another run on the same data.
+    """
+
+    only: Sequence[str] = ()
+    overrides: Sequence[str] = ()
+    particles: int | None = None
+    data: int | None = None
+    minutes: float | None = None
+    again: bool = False
+    against: str | None = None
+    background: Path | None = None
+
+    def __post_init__(self) -> None:
+        for name in self.only:
+            if name not in (EVIDENCE, *SECTIONS):
+                hint = did_you_mean(name, (EVIDENCE, *SECTIONS))
+                raise PyrovaeError(f"unknown section '{name}'", hint=hint, exit_code=2)
+        _ = self.options
+
+    @property
+    def options(self) -> dict[str, dict[str, Any]]:
+        """Options by section.
+
+        Raises:
+            PyrovaeError: There is no such section or option, or a value does not fit.
+        """
+        content: dict[str, Any] = {}
+        for override in self.overrides:
+            merge(content, override)
+        found = []
+        for section, given in content.items():
+            if section not in SECTIONS:
+                hint = did_you_mean(section, SECTIONS)
+                raise PyrovaeError(f"--set {section}: no such section", hint=hint, exit_code=2)
+            found += wrong(section, given, options(SECTIONS[section])).items()
+        if found:
+            lines = "\n".join(f"--set: {problem}" for _, problem in found)
+            raise PyrovaeError(lines, hint="pyrovae list sections shows every option", exit_code=2)
+        return content
+
+    def wants(self, section: str) -> bool:
+        return not self.only or section in self.only
+
+
+def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None) -> Iterator[str]:
+    """Judges a run on its test data, section by section, and yields what is found in words.
+
+    Sections that stand there with the same options are not computed again, unless they are named. Nothing changes the
+    run's weights.
+
+    Args:
+        directory: A run.
+        request: What to judge, and how thoroughly.
+        data_dir: Where data are looked for first.
+
+    Raises:
+        PyrovaeError: The run, its data or an option cannot be used.
+    """
+    vae, dataset = load(directory, data_dir)
+    experiment = read(directory / runs.EXPERIMENT)
+    end = monotonic() + 60 * request.minutes if request.minutes is not None else None
+    yield from judge_evidence(experiment, vae, dataset, directory, request)
+    judged = Judged(
+        vae,
+        dataset,
+        experiment.seed,
+        evidence_options(experiment, request)["data"],
+        evidence_of(directory, vae),
+        cache_dir() / "classifiers",
+        None if request.against is None else named_data(request.against, data_dir=data_dir),
+        None if request.background is None else load_vae(request.background),
+    )
+    for name in SECTIONS:
+        if request.wants(name):
+            if end is not None and monotonic() > end:
+                yield f"{name}: not begun, the {request.minutes:g} minutes are over; the same command goes on"
+                continue
+            yield from judge_section(name, judged, directory, request)
+    yield from map(str, write_report(directory))
+
+
+def judge_evidence(
+    experiment: Experiment, vae: VAE, dataset: Any, directory: Path, request: Request
+) -> Iterator[str]:
+    """Estimates log p(x) of the test data where it is wanted, or missing, and yields the sentence on it."""
+    standing = standing_evaluation(directory)
+    chosen = evidence_options(experiment, request)
+    size = min(len(dataset.test), chosen["data"] or len(dataset.test))
+    stands = (standing.get("particles"), standing.get("data"), standing.get("seed")) == (
+        chosen["particles"], size, experiment.seed,
+    )  # fmt: skip
+    needed = EVIDENCE in request.only or not standing
+    if needed or (not request.only and (request.again or not stands)):
+        yield str(judge(experiment, vae, dataset, directory, **chosen)[0])
+        lost = [name for name in BESIDE_EVIDENCE if name in standing.get("sections", {})]
+        if lost and lost[0] not in standing_evaluation(directory).get("sections", {}):
+            yield f"{', '.join(lost)}: stood beside the evidence before, to be computed again"
+    elif request.wants(EVIDENCE):
+        yield standing.get("sentence", f"{standing['estimator']} {standing['quantity']} = {standing['mean']:.2f}")
+
+
+def evidence_options(experiment: Experiment, request: Request) -> dict[str, Any]:
+    chosen = {"particles": request.particles, "data": request.data}
+    defaults = {"data": None} | experiment.chosen("evaluation")
+    return defaults | {key: value for key, value in chosen.items() if value is not None}
+
+
+def judge(
+    experiment: Experiment, vae: VAE, dataset: Any, directory: Path, **overrides: Any
+) -> tuple[Estimate, bool]:
+    """Estimates log p(x) and writes it into the run directory, unless a larger evaluation stands there already.
+
+    Returns:
+        The evidence, and whether it was written.
+    """
+    chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
+    numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
+    path, standing = directory / runs.EVALUATION, standing_evaluation(directory)
+    if any(numbers[size] < standing.get(size, 0) for size in ("data", "particles")):
+        held = f"{standing['particles']} particles of {standing['data']} data"
+        print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
+        return evidence, False
+    log_prob = evidence.log_prob.float().cpu().numpy()
+    unchanged = standing and (storage.read_array(directory / runs.PER_DATUM) == log_prob).all()
+    kept = {
+        name: found
+        for name, found in standing.get("sections", {}).items()
+        if unchanged or name not in BESIDE_EVIDENCE
+    }
+    storage.write_array(directory / runs.PER_DATUM, log_prob)
+    evidence_numbers = numbers | {"sentence": str(evidence), "weights": weights_of(directory)}
+    storage.write_json(path, with_verdict(evidence_numbers | {"sections": kept}))
+    return evidence, True
+
+
+def judge_section(name: str, judged: Judged, directory: Path, request: Request) -> Iterator[str]:
+    """Computes one section unless it stands, writes it, and yields what it says."""
+    given = request.options.get(name, {})
+    chosen = {key: option.default for key, option in options(SECTIONS[name]).items()} | given
+    asked = chosen | {"data": judged.data, "seed": judged.seed, "against": request.against}
+    asked["background"] = None if request.background is None else str(request.background)
+    standing = standing_evaluation(directory).get("sections", {}).get(name)
+    if standing and standing["options"] == asked and not request.only and not request.again:
+        yield from said(name, standing, "computed before")
+        return
+    started = monotonic()
+    try:
+        with seeded(judged.seed), pyro.get_param_store().scope():
+            findings = SECTIONS[name](judged, **given)
+        pictures = keep_figures(name, findings, directory)
+        found = {
+            "sentences": findings.sentences,
+            "reasons": findings.reasons,
+            "figures": pictures,
+            "numbers": findings.numbers,
+        }
+    except NotApplicable as reason:
+        found = {"not_applicable": str(reason)}
+    found |= {"options": asked, "seconds": round(monotonic() - started, 1)}
+    numbers = standing_evaluation(directory)
+    sections = numbers.get("sections", {}) | {name: found}
+    ordered = {section: sections[section] for section in SECTIONS if section in sections}
+    storage.write_json(directory / runs.EVALUATION, with_verdict(numbers | {"sections": ordered}))
+    shown = ", ".join(f"{key} = {value}" for key, value in chosen.items() if value is not None)
+    yield from said(name, found, shown)
+
+
+def said(name: str, found: Mapping[str, Any], shown: str) -> Iterator[str]:
+    """Yields what a section says, under its name and sizes."""
+    if "not_applicable" in found:
+        yield f"{name}: not applicable: {found['not_applicable']}"
+        return
+    yield f"{name} ({shown})" if shown else name
+    yield from (f"  {sentence}" for sentence in found["sentences"])
+
+
+def keep_figures(name: str, findings: Findings, directory: Path) -> list[str]:
+    """Saves a section's pictures and returns where, from the run directory on."""
+    paths = [f"{PICTURES}/{name}_{label}.png" for label in findings.figures]
+    if paths:
+        (directory / PICTURES).mkdir(exist_ok=True)
+    for path, figure in zip(paths, findings.figures.values(), strict=True):
+        figures.save(figure, directory / path)
+    return paths
+
+
+def with_verdict(numbers: dict[str, Any]) -> dict[str, Any]:
+    """Returns an evaluation whose verdict on its evidence counts what the sections say against it."""
+    if "own_reasons" not in numbers and "reasons" not in numbers:
+        return numbers  # a point posterior's, which has no evidence
+    own = numbers.get("own_reasons", numbers.get("reasons", []))
+    reasons = [*own, *(reason for found in numbers["sections"].values() for reason in found.get("reasons", []))]
+    verdict = "unreliable" if reasons else "reliable"
+    return numbers | {"own_reasons": own, "reasons": reasons, "verdict": verdict}
+
+
+def standing_evaluation(directory: Path) -> dict[str, Any]:
+    """Returns what stands in a run directory of the weights that stand there; nothing of older ones."""
+    path = directory / runs.EVALUATION
+    content = storage.read_json(path) if path.exists() else {}
+    if "ais" in content:  # of the first revision, without its options
+        del content["ais"]
+    return content if content.get("weights", weights_of(directory)) == weights_of(directory) else {}
+
+
+def weights_of(directory: Path) -> str:
+    """Names the weights of a run by their file's hash."""
+    return hashlib.sha256((directory / BEST).read_bytes()).hexdigest()[:12]
+
+
+def evidence_of(directory: Path, vae: VAE) -> torch.Tensor | None:
+    """Returns the importance-sampled log p(x) that stands in a run directory, unless its posterior is a point."""
+    if is_point(vae.posterior):
+        return None
+    return torch.from_numpy(storage.read_array(directory / runs.PER_DATUM))
