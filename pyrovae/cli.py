@@ -410,12 +410,19 @@ def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
 
 @main.command()
 @click.argument("names", metavar="RUN...", nargs=-1, required=True)
+@click.option("--rate-distortion", "picture", type=click.Path(path_type=Path), help="Draw it to this .png file.")
 @runs_dir
-def compare(*, names: tuple[str, ...], runs_dir: Path) -> None:
-    """Print a table of runs on the same data, best first, with paired standard errors."""
-    from pyrovae import comparison, runs
+def compare(*, names: tuple[str, ...], picture: Path | None, runs_dir: Path) -> None:
+    """Print a table of runs on the same data, best first, what their differences say, and what is published.
 
-    click.echo(comparison.compare([runs.find(runs_dir, name) for name in names]))
+    A RUN may also be one of the results that ship with the package, by name or path.
+    """
+    from pyrovae import comparison
+
+    directories = [find_result(runs_dir, name) for name in names]
+    click.echo(comparison.compare(directories))
+    if picture is not None:
+        click.echo(comparison.draw_rate_distortion(directories, picture))
 
 
 @main.command("list")
@@ -551,6 +558,16 @@ def find_config(config: str, *, built_in: bool = False) -> Path:
     if built_in or (path.suffix != ".toml" and not os.path.exists(path)):
         raise PyrovaeError(f"unknown experiment '{config}'", hint=did_you_mean(config, known), exit_code=2)
     return path
+
+
+def find_result(runs_dir: Path, name: str) -> Path:
+    """Returns the directory of a run, or of results that ship with the package."""
+    from pyrovae import runs
+
+    built_in = [folder / "results" / name for folder in BUILT_IN if (folder / "results" / name).is_dir()]
+    if built_in and not (Path(name) / runs.MANIFEST).exists() and not (runs_dir / name / runs.MANIFEST).exists():
+        return built_in[0]
+    return runs.find(runs_dir, name)
 
 
 def open_run(run: str, runs_dir: Path) -> Any:

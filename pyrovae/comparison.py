@@ -1,16 +1,24 @@
 """Tables of runs that may be compared: same data, same quantity, same base measure; everything else is refused."""
 
+import json
 import math
+import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 
 from pyrovae import experiment, runs, storage
 from pyrovae.checks import format_table
 from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.paired import Paired, paired
+from pyrovae.figures import rate_distortion, save
+from pyrovae.published import beside, protocol_of
+
+CLEAR = 2.0  # standard errors, from which on two runs are told apart
 
 
 @dataclass(frozen=True)
@@ -67,25 +75,116 @@ def read(directory: Path) -> Result:
 
 
 def compare(directories: Sequence[Path]) -> str:
-    """Returns a Markdown table of runs, best first, with the paired difference of each to the best.
+    """Returns a Markdown table of runs, best first, what their differences say, and what is published of the data.
 
-    The difference is taken datum by datum, so its standard error is that of the difference and not of either mean.
+    A difference of two runs is taken datum by datum, so its standard error is that of the difference and not of either
+    mean. Runs that differ in their seed alone are trainings of one experiment: experiments with several are compared by
+    the means over their trainings, and the spread is that of trainings.
 
     Raises:
         PyrovaeError: Runs differ in data, binarisation, quantity or base measure.
     """
-    results = [read(directory) for directory in directories]
-    for result in results[1:]:
-        check_alike(results[0], result)
+    results = alike(directories)
     results.sort(key=lambda result: -result.numbers["mean"])
-    rows = [cells(result, results[0]) for result in results]
-    table = format_table([list(rows[0]), ["---"] * len(rows[0]), *(list(row.values()) for row in rows)]).splitlines()
-    width = max(map(len, table))
     data = results[0].manifest["data"]
     title = f"{data['name']}, binarize = {data['binarize']}, test data {data['hashes']['test']}"
     unsure = any(result.numbers["verdict"] == "unreliable" for result in results)
-    notes = ["", "Unreliable estimates are too low by an unknown amount: the order may be another."] if unsure else []
-    return "\n".join([title, "", *(f"| {line.ljust(width)} |" for line in table), *notes])
+    notes = ["Unreliable estimates are too low by an unknown amount: the order may be another."] if unsure else []
+    protocols = [
+        protocol_of(result.experiment, result.numbers, data["binarize"])
+        for result in results
+        if "encoder" in result.experiment and result.numbers["quantity"] == "log p(x)"
+    ]
+    blocks = [
+        [title],
+        markdown([cells(result, results[0]) for result in results]),
+        said(results),
+        over_seeds(results),
+        notes,
+        beside(data["name"], protocols),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def markdown(rows: Sequence[Mapping[str, str]]) -> list[str]:
+    """Returns a table, its columns under each other, one row for each mapping."""
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    cells = [columns, ["---"] * len(columns), *([row.get(name, "") for name in columns] for row in rows)]
+    lines = format_table(cells).splitlines()
+    width = max(map(len, lines))
+    return [f"| {line.ljust(width)} |" for line in lines]
+
+
+def said(results: Sequence[Result]) -> list[str]:
+    """Returns a sentence on each run beside the best one: which is better, and by how much."""
+    best, others = results[0], results[1:]
+    size = best.numbers["data"]
+    return [
+        sentence(best.name, other.name, paired(torch.from_numpy(best.log_prob.astype(float) - other.log_prob)))
+        + f" (paired over {size} data, one training each)"
+        for other in others
+    ]
+
+
+def sentence(better: str, worse: str, difference: Paired) -> str:
+    """Says which is better by how much, if that is more than two standard errors.
+
+    Example:
+        >>> sentence("vamp", "normal", Paired(1.2, 0.1)), sentence("vamp", "normal", Paired(0.1, 0.1))
+        ('vamp is better than normal by 1.20 ± 0.10 nats', 'vamp and normal cannot be told apart: 0.10 ± 0.10 nats')
+    """
+    if difference.exceeds(0.0, CLEAR):
+        return f"{better} is better than {worse} by {difference} nats"
+    return f"{better} and {worse} cannot be told apart: {difference} nats"
+
+
+def over_seeds(results: Sequence[Result]) -> list[str]:
+    """Returns means over trainings of each experiment that was trained with several seeds, best first, and sentences.
+
+    The spread is the standard deviation over seeds; a run that was judged twice is one training.
+    """
+    trainings: dict[str, dict[int, Result]] = {}
+    for result in results:
+        configuration = {key: value for key, value in result.experiment.items() if key not in ("seed", "evaluation")}
+        trainings.setdefault(json.dumps(configuration, sort_keys=True), {})[result.experiment["seed"]] = result
+    several = [Trainings.of(list(runs.values())) for runs in trainings.values() if len(runs) > 1]
+    if not several:
+        return []
+    several.sort(key=lambda group: -group.mean)
+    rows = [
+        {"experiment": group.name, "trainings": str(group.count), "mean of means": f"{group.mean:.2f}",
+         "sd over seeds": f"{group.deviation:.2f}"}
+        for group in several
+    ]  # fmt: skip
+    lines = [
+        f"{sentence(several[0].name, other.name, several[0].above(other))} "
+        f"(means over {several[0].count} and {other.count} trainings, on these test data)"
+        for other in several[1:]
+    ]
+    return ["Over seeds of the training:", "", *markdown(rows), *[""] * bool(lines), *lines]
+
+
+@dataclass(frozen=True)
+class Trainings:
+    """One experiment, trained with several seeds: mean and standard deviation of their means over data."""
+
+    name: str
+    count: int
+    mean: float
+    deviation: float
+
+    @classmethod
+    def of(cls, results: Sequence[Result]) -> "Trainings":
+        means = np.array([result.numbers["mean"] for result in results])
+        # Character by character is meant: "vamp-0", "vamp-1" are trainings of "vamp".
+        shared = os.path.commonprefix([result.name for result in results]).rstrip("-_.")  # noqa: RUF071
+        name = shared or results[0].experiment["prior"]["name"]
+        return cls(name, len(means), float(means.mean()), float(means.std(ddof=1)))
+
+    def above(self, other: "Trainings") -> Paired:
+        """Returns the difference of two means and its standard error, without assuming equal spread (Welch, 1947)."""
+        error = math.sqrt(self.deviation**2 / self.count + other.deviation**2 / other.count)
+        return Paired(self.mean - other.mean, error)
 
 
 def cells(result: Result, best: Result) -> dict[str, str]:
@@ -114,10 +213,15 @@ def tail(numbers: Mapping[str, Any]) -> dict[str, str]:
 
 def difference(result: Result, best: Result) -> str:
     """Returns how far below the best run a run is, with the paired standard error."""
-    if result is best:
-        return "-"
-    gap = best.log_prob.astype(float) - result.log_prob
-    return f"{gap.mean():.2f} ± {gap.std(ddof=1) / math.sqrt(len(gap)):.2f}"
+    return "-" if result is best else str(paired(torch.from_numpy(best.log_prob.astype(float) - result.log_prob)))
+
+
+def alike(directories: Sequence[Path]) -> list[Result]:
+    """Reads runs that may be compared with each other."""
+    results = list(map(read, directories))
+    for result in results[1:]:
+        check_alike(results[0], result)
+    return results
 
 
 def check_alike(first: Result, other: Result) -> None:
@@ -128,3 +232,25 @@ def check_alike(first: Result, other: Result) -> None:
             f"cannot compare {first.name} with {other.name}: {'; '.join(unlike)}",
             hint="compare runs on the same data that estimate the same quantity",
         )
+
+
+def draw_rate_distortion(directories: Sequence[Path], path: Path) -> Path:
+    """Draws rate against distortion of runs on the same data, each under its beta and name, and returns the path.
+
+    Raises:
+        PyrovaeError: Runs differ in data or base measure, or have no rate.
+    """
+    results = alike(directories)
+    without = [result.name for result in results if "rate" not in result.numbers]
+    if without:
+        raise PyrovaeError(f"{without[0]} has no rate", hint="a point posterior has no density and so no rate")
+    rates, distortions = ([result.numbers[key] for result in results] for key in ("rate", "distortion"))
+    names = [f"beta {final_beta(result.experiment)}, {result.name}" for result in results]
+    save(rate_distortion(rates, distortions, names=names), path)
+    return path
+
+
+def final_beta(configuration: Mapping[str, Any]) -> str:
+    """Returns the beta that an experiment ends with; of a schedule its last value."""
+    beta = configuration.get("objective", {}).get("beta", 1.0)
+    return f"{beta.get('value', 1.0) if isinstance(beta, Mapping) else beta:g}"

@@ -14,6 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any
 
+import numpy as np
 import pyro
 import torch
 
@@ -128,9 +129,7 @@ def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None
     yield from map(str, write_report(directory))
 
 
-def judge_evidence(
-    experiment: Experiment, vae: VAE, dataset: Any, directory: Path, request: Request
-) -> Iterator[str]:
+def judge_evidence(experiment: Experiment, vae: VAE, dataset: Any, directory: Path, request: Request) -> Iterator[str]:
     """Estimates log p(x) of the test data where it is wanted, or missing, and yields the sentence on it."""
     standing = standing_evaluation(directory)
     chosen = evidence_options(experiment, request)
@@ -154,9 +153,7 @@ def evidence_options(experiment: Experiment, request: Request) -> dict[str, Any]
     return defaults | {key: value for key, value in chosen.items() if value is not None}
 
 
-def judge(
-    experiment: Experiment, vae: VAE, dataset: Any, directory: Path, **overrides: Any
-) -> tuple[Estimate, bool]:
+def judge(experiment: Experiment, vae: VAE, dataset: Any, directory: Path, **overrides: Any) -> tuple[Estimate, bool]:
     """Estimates log p(x) and writes it into the run directory, unless a larger evaluation stands there already.
 
     Returns:
@@ -170,11 +167,9 @@ def judge(
         print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
         return evidence, False
     log_prob = evidence.log_prob.float().cpu().numpy()
-    unchanged = standing and (storage.read_array(directory / runs.PER_DATUM) == log_prob).all()
+    unchanged = standing and np.array_equal(storage.read_array(directory / runs.PER_DATUM), log_prob)
     kept = {
-        name: found
-        for name, found in standing.get("sections", {}).items()
-        if unchanged or name not in BESIDE_EVIDENCE
+        name: found for name, found in standing.get("sections", {}).items() if unchanged or name not in BESIDE_EVIDENCE
     }
     storage.write_array(directory / runs.PER_DATUM, log_prob)
     evidence_numbers = numbers | {"sentence": str(evidence), "weights": weights_of(directory)}
@@ -197,7 +192,7 @@ def judge_section(name: str, judged: Judged, directory: Path, request: Request) 
         with seeded(judged.seed), pyro.get_param_store().scope():
             findings = SECTIONS[name](judged, **given)
         pictures = keep_figures(name, findings, directory)
-        found = {
+        found: dict[str, Any] = {
             "sentences": findings.sentences,
             "reasons": findings.reasons,
             "figures": pictures,

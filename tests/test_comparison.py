@@ -10,6 +10,9 @@ import numpy as np
 import pytest
 from commands import refusal, succeeds
 
+from pyrovae.figures import rate_distortion
+from pyrovae.published import rows
+
 BETTER = np.array([-10.0, -20.0, -30.0, -40.0], "float32")
 WORSE = BETTER - np.array([1.0, 2.0, 3.0, 6.0], "float32")
 
@@ -31,7 +34,7 @@ def write_run(root: Path, run: str, log_prob: np.ndarray = BETTER, **changed: An
     manifest = {"data": changed_in(data, changed), "model": {"pools": False}, "training_minutes": 1.25}
     folder = root / run
     folder.mkdir(parents=True)
-    (folder / "experiment.toml").write_text("seed = 4\n")
+    (folder / "experiment.toml").write_text(changed.get("experiment", "seed = 4\n"))
     (folder / "manifest.json").write_text(json.dumps(manifest))
     (folder / "evaluation.json").write_text(json.dumps(changed_in(numbers, changed)))
     np.save(folder / "log_marginal.npy", log_prob)
@@ -118,3 +121,129 @@ def test_unreliable_rows_come_with_a_warning(tmp_path: Path) -> None:
     printed = succeeds("compare", write_run(tmp_path, "a"))
     assert table(printed)[0]["verdict"] == "unreliable"
     assert "the order may be another" in printed
+
+
+# ------------------------------------------------------------------------------------------- sentences
+
+
+def test_a_difference_is_said_if_it_is_more_than_two_errors(tmp_path: Path) -> None:
+    """Mutations: one standard error suffices; the error of either mean; the worse run named first."""
+    clear = write_run(tmp_path, "clear", BETTER), write_run(tmp_path, "worse", WORSE)
+    said = "clear is better than worse by 3.00 ± 1.08 nats (paired over 4 data, one training each)"
+    assert said in succeeds("compare", *reversed(clear))
+    near = write_run(tmp_path, "near", BETTER - np.array([3.0, -1.0, 2.0, -1.0], "float32"))
+    said = "clear and near cannot be told apart: 0.75 ± 1.03 nats (paired over 4 data, one training each)"
+    assert said in succeeds("compare", near, clear[0])
+    assert "better" not in succeeds("compare", clear[0]).replace("better than worse", "")
+
+
+def seeds(root: Path, name: str, means: list[float], text: str = "") -> list[Path]:
+    """Writes one run a seed, whose data are equally far from the mean of the run."""
+    return [
+        write_run(root, f"{name}-{seed}", BETTER - BETTER.mean() + mean, experiment=f"seed = {seed}\n{text}")
+        for seed, mean in enumerate(means)
+    ]
+
+
+def test_several_trainings_are_compared_by_their_means(tmp_path: Path) -> None:
+    """Mutations: sd with n; the error without sqrt(n); groups that mix priors; the data's error instead of seeds'."""
+    good = seeds(tmp_path, "vamp", [-20.0, -22.0, -24.0], '[prior]\nname = "vamp"\n')
+    bad = seeds(tmp_path, "normal", [-30.0, -31.0])
+    printed = succeeds("compare", *bad, *good)
+    tables = table(printed.split("Over seeds of the training:")[1])
+    assert [list(row.values()) for row in tables] == [
+        ["vamp", "3", "-22.00", "2.00"],
+        ["normal", "2", "-30.50", "0.71"],
+    ]
+    # sqrt(4 / 3 + 0.5 / 2) = 1.258
+    said = "vamp is better than normal by 8.50 ± 1.26 nats (means over 3 and 2 trainings, on these test data)"
+    assert said in printed
+
+
+def test_a_run_that_was_judged_twice_is_one_training(tmp_path: Path) -> None:
+    runs = write_run(tmp_path, "a"), write_run(tmp_path, "b", WORSE)
+    assert "Over seeds" not in succeeds("compare", *runs)
+
+
+# ------------------------------------------------------------------------------------------- published numbers
+
+GATED = """
+[data]
+name = "mnist"
+[vae]
+latent_dim = 40
+[encoder]
+name = "gated-mlp"
+hidden = [300, 300]
+[decoder]
+name = "gated-mlp"
+hidden = [300, 300]
+"""
+
+
+def test_published_numbers_stand_beside_and_differences_are_flagged(tmp_path: Path) -> None:
+    """Mutations: the number of draws is not compared; rows of other data are shown; the nearest protocol comes last."""
+    run = write_run(tmp_path, "a", name="mnist", experiment=GATED)
+    numbers = json.loads((run / "evaluation.json").read_text())
+    (run / "evaluation.json").write_text(json.dumps(numbers | {"particles": 5000}))
+    rows = table(succeeds("compare", run).split("Published of mnist")[1])
+    assert rows[0]["protocol"] == rows[1]["protocol"] == "same protocol"
+    assert (rows[0]["prior"], rows[0]["log p(x), nats"]) == ("vamp", "-82.43 ± 0.06")
+    assert (rows[1]["prior"], rows[1]["log p(x), nats"]) == ("standard-normal", "-84.45 ± 0.12")
+    static = next(row for row in rows if row["log p(x), nats"] == "-85.57")
+    assert static["protocol"] == "binarize static against dynamic"
+    iwae = next(row for row in rows if row["log p(x), nats"] == "-86.76")
+    assert iwae["protocol"] == "network mlp 200-200 against gated-mlp 300-300; latent dim 50 against 40"
+    (run / "evaluation.json").write_text(json.dumps(numbers | {"particles": 500}))
+    rows = table(succeeds("compare", run).split("Published of mnist")[1])
+    assert rows[0]["protocol"] == "particles 5000 against 500"
+
+
+def test_nothing_is_published_of_other_data_and_other_quantities(tmp_path: Path) -> None:
+    assert "Published" not in succeeds("compare", write_run(tmp_path, "a"))
+    joint = write_run(tmp_path, "b", name="mnist", experiment=GATED, quantity="log p(x, y)")
+    assert "Published" not in succeeds("compare", joint)
+
+
+def test_published_rows_name_data_and_priors_of_the_tables() -> None:
+    from pyrovae.data import DATA
+    from pyrovae.priors import PRIORS
+
+    assert {row.data for row in rows()} <= set(DATA)
+    assert {row.prior for row in rows()} <= set(PRIORS)
+    assert all(row.mean < 0 and row.source and row.training for row in rows())
+
+
+# ------------------------------------------------------------------------------------------- results, rate-distortion
+
+
+def test_results_that_ship_are_found_by_name_and_runs_come_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_run(tmp_path / "shipped" / "results", "a")
+    monkeypatch.setattr("pyrovae.cli.BUILT_IN", (tmp_path / "shipped",))
+    assert table(succeeds("compare", "a", "--runs-dir", tmp_path / "runs"))[0]["iw50 log p(x), nats"].startswith("-25")
+    write_run(tmp_path / "runs", "a", WORSE)
+    assert table(succeeds("compare", "a", "--runs-dir", tmp_path / "runs"))[0]["iw50 log p(x), nats"].startswith("-28")
+
+
+def test_rate_and_distortion_are_drawn_with_their_betas(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: dict[str, Any] = {}
+
+    def remember(rate: Any, distortion: Any, *, names: Any) -> Any:
+        drawn.update(rate=rate, distortion=distortion, names=names)
+        return rate_distortion(rate, distortion, names=names)
+
+    monkeypatch.setattr("pyrovae.comparison.rate_distortion", remember)
+    runs = write_run(tmp_path, "a"), write_run(tmp_path, "b", experiment="[objective]\nbeta = 4.0\n")
+    for run, rate in zip(runs, (20.0, 5.0), strict=True):
+        numbers = json.loads((run / "evaluation.json").read_text())
+        (run / "evaluation.json").write_text(json.dumps(numbers | {"rate": rate, "distortion": 80 - rate}))
+    picture = tmp_path / "curve.png"
+    assert str(picture) in succeeds("compare", *runs, "--rate-distortion", picture)
+    assert drawn == {"rate": [20.0, 5.0], "distortion": [60.0, 75.0], "names": ["beta 1, a", "beta 4, b"]}
+    assert picture.stat().st_size > 5000
+    lacking = write_run(tmp_path, "c")
+    assert "c has no rate" in refusal("compare", lacking, "--rate-distortion", picture)

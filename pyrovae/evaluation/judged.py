@@ -42,7 +42,7 @@ class Judged:
     background: VAE | None = None
 
     def held_out(self, split: SplitName = "test", most: int | None = None) -> tuple[Tensor, Tensor | None]:
-        """Returns the first rows of a split and their labels: of test data at most ``data``, of any at most ``most``."""
+        """Returns the first rows of a split and their labels: at most ``most``, of test data at most ``data``."""
         x, y = self.dataset.held_out(split)
         limits = [limit for limit in (most, self.data if split == "test" else None) if limit is not None]
         size = min([len(x), *limits])
