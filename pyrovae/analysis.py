@@ -4,13 +4,16 @@ The groups are those of ArviZ's schema, the variables are the sites of the progr
 
 * ``prior``, ``prior_predictive``: z ~ p(z), x ~ p(x | z), drawn by the model, given the labels if there are any;
 * ``posterior``, ``posterior_predictive``: z ~ q(z | x), drawn by the guide, and x ~ p(x | z) at the same z;
+* ``posterior_importance``: draws of ``posterior`` drawn again by their importance weights, nearer to p(z | x), as far
+  as ``khat`` in ``sample_stats``, the shape of the tail of those weights, lets them be (Vehtari et al., 2024);
+* ``posterior_nuts``: draws of z ~ p(z | x) by NUTS, of the first few data, where they are handed in;
 * ``log_likelihood``: log p(x | z) at the posterior's draws, and log p(y) where the model scores labels;
 * ``sample_stats``: ``log_prior`` = log p(z), ``log_q`` = log q(z | x) and ``lp``, the log of the joint density, as
   samplers report it. ``lp - log_q`` is the log importance weight, whose mean is the ELBO;
 * ``observed_data``: x, NaN where it is missing, and y where the model scores it;
 * ``constant_data``: the ``label`` of each datum where labels are given; in the other groups it is a coordinate.
 
-Draws of z have the dimensions ``(chain, draw, datum, latent)`` with one chain, as draws of the same z by MCMC have.
+Draws of z have the dimensions ``(chain, draw, datum, latent)``, those of the guide with one chain.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -26,7 +29,7 @@ from torch import Tensor
 from pyrovae import __version__
 from pyrovae.densities import densities, random_sites, total
 from pyrovae.errors import PyrovaeError, did_you_mean
-from pyrovae.evaluation.evidence import ROWS, WIDTH, pieces
+from pyrovae.evaluation.evidence import FEWEST, ROWS, WIDTH, pareto, pieces
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE, as_batch, is_point, is_proper
 
@@ -52,6 +55,7 @@ def to_datatree(
     seed: int = 0,
     classes: Sequence[str] = (),
     coords: Coords | None = None,
+    nuts: Tensor | None = None,
 ) -> xr.DataTree:
     """Draws from both programs and returns draws, log densities and data as one tree, in ArviZ's groups.
 
@@ -70,6 +74,7 @@ def to_datatree(
         seed: Of all draws.
         classes: Names of the labels 0, 1, ...
         coords: Names of the positions along a dimension, such as ``{"datum": ids}``; elsewhere they are 0, 1, ...
+        nuts: Draws of z by NUTS for the first data, shape ``(chains, draws, data, latent_dim)``.
 
     Raises:
         PyrovaeError: A number is too small, or labels or coordinates do not fit the data.
@@ -91,10 +96,14 @@ def to_datatree(
     with seeded(seed), pyro.get_param_store().scope():
         groups = joined(list(inferred(vae, batch, draws)))
         latent = groups["posterior"]
+        groups |= weighted(latent, groups["sample_stats"])
         groups |= joined(list(predicted(vae, batch, latent, kept)))
         if is_proper(vae.prior):
             groups |= joined(list(generated(vae, batch, latent, draws, kept)))
-    tree = as_tree(groups | observed(vae, batch, groups), labels, coords or {}, data)
+    tails = khat_of(groups["sample_stats"])
+    tree = as_tree(groups | observed(vae, batch, groups), tails, labels, coords or {}, data)
+    if nuts is not None:
+        tree["posterior_nuts"] = xr.DataTree(sampled_by_nuts(nuts, tree["posterior"].dataset))
     tree.attrs = attributes(vae, y, seed)
     return tree
 
@@ -115,6 +124,22 @@ def inferred(vae: VAE, batch: Batch, draws: int) -> Iterator[Groups]:
             "log_likelihood": {name: site.log_prob for name, site in sites.model.items() if site.observed},
             "sample_stats": statistics,
         }
+
+
+def weighted(latent: Arrays, statistics: Arrays) -> Groups:
+    """Returns draws of z drawn again, of each datum by its importance weights; nothing where they have none."""
+    if "log_q" not in statistics:
+        return {}
+    weights = (statistics["lp"] - statistics["log_q"]).softmax(0)
+    index = weights.T.multinomial(len(weights), replacement=True).T
+    return {"posterior_importance": {name: z.take_along_dim(index[..., None], 0) for name, z in latent.items()}}
+
+
+def khat_of(statistics: Arrays) -> Arrays:
+    """Returns k-hat of each datum's importance weights, where there are weights and enough of them."""
+    if "log_q" not in statistics or len(statistics["lp"]) < FEWEST:
+        return {}
+    return {"khat": pareto(statistics["lp"] - statistics["log_q"])[0]}
 
 
 def predicted(vae: VAE, batch: Batch, latent: Arrays, kept: int) -> Iterator[Groups]:
@@ -183,15 +208,34 @@ def whole(value: Tensor) -> Tensor:
 # The tree: named dimensions
 
 
-def as_tree(groups: Groups, labels: np.ndarray | None, coords: Coords, data: int) -> xr.DataTree:
+def as_tree(groups: Groups, tails: Arrays, labels: np.ndarray | None, coords: Coords, data: int) -> xr.DataTree:
     """Names dimensions, positions and labels."""
     datasets = {group: as_dataset(arrays, sampled=group != "observed_data") for group, arrays in groups.items()}
+    statistics = datasets["sample_stats"]
+    datasets["sample_stats"] = statistics.assign(
+        {name: ("datum", value.cpu().numpy()) for name, value in tails.items()}
+    )
     if labels is not None:
         datasets = {group: dataset.assign_coords(label=("datum", labels)) for group, dataset in datasets.items()}
         datasets["constant_data"] = xr.Dataset({"label": ("datum", labels)})
     names = {dim: list(values)[: data if dim == "datum" else None] for dim, values in coords.items()}
     check_coords(names, {dim: size for dataset in datasets.values() for dim, size in dataset.sizes.items()})
     return xr.DataTree.from_dict({group: positioned(dataset, names) for group, dataset in datasets.items()})
+
+
+def sampled_by_nuts(draws: Tensor, posterior: xr.Dataset) -> xr.Dataset:
+    """Names the dimensions of draws by NUTS; its data are the first of the guide's.
+
+    Raises:
+        PyrovaeError: They are of more data than there are, or of other dimensions.
+    """
+    size, dims = draws.shape[2], (*DRAWS, "datum", "latent")
+    first = posterior.isel(datum=slice(size)).drop_dims(DRAWS)
+    if draws.shape[2:] != (first.sizes["datum"], posterior.sizes["latent"]):
+        shape = tuple(draws.shape)
+        raise PyrovaeError(f"nuts of shape {shape}", hint="give (chains, draws, data, latent_dim) of the first data")
+    places = {dim: np.arange(count) for dim, count in zip(DRAWS, draws.shape, strict=False)}
+    return xr.Dataset({"z": (dims, draws.cpu().numpy())}, {**places, **first.coords})
 
 
 def as_dataset(arrays: Arrays, *, sampled: bool) -> xr.Dataset:

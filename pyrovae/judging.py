@@ -2,6 +2,7 @@
 
 evaluation.json    the evidence, and by ``sections`` what else was found, with the options it was found with
 log_marginal.npy   log p(x) of each test datum
+analysis.nc        what the posterior believes of a few data, for ArviZ
 evaluation/        pictures
 report.md, .html   all of it on one page
 """
@@ -17,6 +18,7 @@ from typing import Any
 import numpy as np
 import pyro
 import torch
+import xarray as xr
 
 from pyrovae import figures, runs, storage
 from pyrovae.checkpoints import BEST
@@ -27,6 +29,7 @@ from pyrovae.evaluation import Estimate, evaluate
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.sections import BESIDE_EVIDENCE, SECTIONS
 from pyrovae.experiment import load, load_vae, named_data
+from pyrovae.netcdf import load_datatree, save_datatree
 from pyrovae.report import write_report
 from pyrovae.schema import options, wrong
 from pyrovae.seeding import seeded
@@ -34,6 +37,7 @@ from pyrovae.vae import VAE, is_point
 
 EVIDENCE = "evidence"
 PICTURES = "evaluation"
+TREE = "analysis.nc"
 
 
 @dataclass(frozen=True)
@@ -77,7 +81,7 @@ class Request:
         content: dict[str, Any] = {}
         for override in self.overrides:
             merge(content, override)
-        found = []
+        found: list[tuple[str, str]] = []
         for section, given in content.items():
             if section not in SECTIONS:
                 hint = did_you_mean(section, SECTIONS)
@@ -192,6 +196,8 @@ def judge_section(name: str, judged: Judged, directory: Path, request: Request) 
         with seeded(judged.seed), pyro.get_param_store().scope():
             findings = SECTIONS[name](judged, **given)
         pictures = keep_figures(name, findings, directory)
+        if findings.tree:
+            keep_tree(findings.tree, directory)
         found: dict[str, Any] = {
             "sentences": findings.sentences,
             "reasons": findings.reasons,
@@ -226,6 +232,16 @@ def keep_figures(name: str, findings: Findings, directory: Path) -> list[str]:
     for path, figure in zip(paths, findings.figures.values(), strict=True):
         figures.save(figure, directory / path)
     return paths
+
+
+def keep_tree(groups: Mapping[str, xr.Dataset], directory: Path) -> None:
+    """Writes groups of ArviZ's tree beside those that stand there of the same weights."""
+    path, weights = directory / TREE, weights_of(directory)
+    standing = load_datatree(path) if path.exists() else xr.DataTree()
+    kept = standing.to_dict() if standing.attrs.get("weights") == weights else {}
+    tree = xr.DataTree.from_dict(kept | dict(groups))
+    tree.attrs["weights"] = weights
+    save_datatree(tree, path)
 
 
 def with_verdict(numbers: dict[str, Any]) -> dict[str, Any]:

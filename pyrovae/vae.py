@@ -78,9 +78,7 @@ class VAE(PyroModule):
             if self.pools and not self.conditional and y is not None:
                 y = pyro.sample("y", self.prior.labels(), obs=y)
             z = pyro.sample("z", self.prior(y))
-            likelihood = self.likelihood(z, y)
-            if self.missing and x is not None:
-                likelihood, x = masked(likelihood, ~x.isnan()), filled(x)
+            likelihood, x = self.observation(z, x, y)
             return cast(Tensor, pyro.sample("x", likelihood, obs=x))
 
     @pyro_method
@@ -88,6 +86,11 @@ class VAE(PyroModule):
         """Draws z ~ q(z | x)."""
         with pyro.plate("data", rows(x, y)):
             return cast(Tensor, pyro.sample("z", self.encode(x, y)))
+
+    def observation(self, z: Tensor, x: Tensor | None, y: Tensor | None = None) -> tuple[Any, Tensor | None]:
+        """Returns p(x | z) and the x to score under it: values that are missing count nothing."""
+        likelihood = self.likelihood(z, y)
+        return (masked(likelihood, ~x.isnan()), filled(x)) if self.missing and x is not None else (likelihood, x)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Any:
         """Returns q(z | x); values that are missing are read as 0."""

@@ -62,6 +62,8 @@ def test_groups_variables_and_dimensions(tree: xr.DataTree) -> None:
         ("sample_stats", "lp"): SAMPLED,
         ("sample_stats", "log_prior"): SAMPLED,
         ("sample_stats", "log_q"): SAMPLED,
+        ("sample_stats", "khat"): ("datum",),
+        ("posterior_importance", "z"): (*SAMPLED, "latent"),
         ("observed_data", "x"): ("datum", *IMAGE),
         ("observed_data", "y"): ("datum",),
         ("constant_data", "label"): ("datum",),
@@ -70,6 +72,41 @@ def test_groups_variables_and_dimensions(tree: xr.DataTree) -> None:
     for node in tree.children.values():
         assert dict(node.sizes) == {dim: sizes[str(dim)] for dim in node.sizes}
         assert all(np.array_equal(node[dim], range(size)) for dim, size in node.sizes.items())
+
+
+def test_draws_drawn_again_by_their_weights_are_those_of_the_exact_posterior() -> None:
+    """Mutations: the weights without log q; minus the weights; one datum's index for all; weights over data."""
+    model = linear_vae(n=16, **WRONG)
+    tree = linear_tree(model)
+    exact = linear_vae(n=16)
+    for group, misses in (("posterior", True), ("posterior_importance", False)):
+        z = tensor(tree, group, "z")
+        # Drawn again from 4000 draws, of which some thousand count: five errors of 1000 draws.
+        distance = (z.mean(0) - exact.vae.encode(model.x).mean).abs().max()
+        assert bool(distance > 5 * z.std(0).max() / 1000**0.5) == misses
+    assert torch.isin(tensor(tree, "posterior_importance", "z"), tensor(tree, "posterior", "z")).all()
+
+
+def test_khat_stands_in_the_statistics_and_is_that_of_the_weights() -> None:
+    """Mutations: minus the weights, which gives the harmless tail; the weights of another datum."""
+    tree = linear_tree(linear_vae(n=4, widen=0.5))
+    log_w = tree["sample_stats"]["lp"] - tree["sample_stats"]["log_q"]
+    for datum in range(4):
+        weights = np.exp(log_w.values[:, :, datum] - log_w.values[:, :, datum].max())
+        expected = azs.base.array_stats.pareto_khat(weights, r_eff=1, tail="right")
+        assert tree["sample_stats"]["khat"].values[datum] == pytest.approx(expected, abs=1e-6)
+
+
+def test_draws_by_nuts_stand_beside_the_guide_s() -> None:
+    model = linear_vae(n=5)
+    draws = torch.arange(2 * 7 * 3 * 2.0).reshape(2, 7, 3, 2)
+    ids = {"datum": [f"row {i}" for i in range(5)]}
+    tree = to_datatree(model.vae, model.x, draws=30, nuts=draws, coords=ids)
+    found = tree["posterior_nuts"]["z"]
+    assert dict(found.sizes) == {"chain": 2, "draw": 7, "datum": 3, "latent": 2}
+    assert found.sel(datum="row 2", chain=1, draw=6).values.tolist() == draws[1, 6, 2].tolist()
+    with pytest.raises(PyrovaeError, match=r"nuts of shape \(2, 7, 3, 5\)"):
+        to_datatree(model.vae, model.x, draws=30, nuts=torch.zeros(2, 7, 3, 5))
 
 
 COMPOSITIONS = [c for c in cover("prior", "posterior", "likelihood", "labels") if not c.clashes]
@@ -83,7 +120,10 @@ def test_every_composition_has_a_tree(composition: Composition) -> None:
     proper, point = prior != "flat", posterior == "point"
     drawn = {"prior", "prior_predictive"} if proper else set()
     always = {"posterior", "posterior_predictive", "log_likelihood", "sample_stats", "observed_data"}
-    assert set(tree.children) == always | drawn | ({"constant_data"} if vae.pools or vae.conditional else set())
+    weighted = set() if point else {"posterior_importance"}
+    assert set(tree.children) == always | drawn | weighted | (
+        {"constant_data"} if vae.pools or vae.conditional else set()
+    )
     assert set(tree["sample_stats"].data_vars) == {"lp", "log_prior"} | (set() if point else {"log_q"})
     assert ("improper" in tree.attrs["left_out"], "point" in tree.attrs["left_out"]) == (not proper, point)
     assert ("y" in tree["log_likelihood"]) == ("y" in tree["observed_data"]) == (vae.pools and not vae.conditional)

@@ -21,11 +21,10 @@ import torch
 from torch import Tensor
 from tqdm import tqdm
 
-from pyrovae.distributions import masked
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import ROWS, WIDTH, Estimate, batches
 from pyrovae.evaluation.paired import Paired, paired
-from pyrovae.vae import VAE, filled, is_proper
+from pyrovae.vae import VAE, is_proper
 
 SHARPNESS = 4.0  # of the sigmoid that spaces the temperatures: most of them stand where little of the likelihood counts
 TARGET = 0.65  # share of proposals accepted, the best for Hamiltonian Monte Carlo (Beskos et al., 2013)
@@ -259,11 +258,9 @@ def start_of(vae: VAE, batch: tuple[Tensor, ...], chains: int) -> tuple[Target, 
     x, y = batch if len(batch) == 2 else (batch[0], None)
     label = y if vae.conditional or vae.pools else None
     scored = vae.prior.labels().log_prob(y) if vae.pools and not vae.conditional and y is not None else 0.0
-    observed = filled(x) if vae.missing else x
 
     def target(z: Tensor) -> tuple[Tensor, Tensor]:
-        likelihood = vae.likelihood(z, y)
-        likelihood = masked(likelihood, ~x.isnan()) if vae.missing else likelihood
+        likelihood, observed = vae.observation(z, x, y)
         return vae.prior(label).log_prob(z), likelihood.log_prob(observed) + scored
 
     with torch.no_grad():

@@ -62,12 +62,14 @@ class Findings:
         sentences: What they say, one line each, for the terminal and the report.
         figures: Pictures by name.
         reasons: What speaks against the run's importance-sampled log p(x).
+        tree: Groups of ArviZ's DataTree by path, for ``analysis.nc``.
     """
 
     numbers: dict[str, Any]
     sentences: list[str]
     figures: Mapping[str, Figure] = field(default_factory=dict)
     reasons: list[str] = field(default_factory=list)
+    tree: Mapping[str, Any] = field(default_factory=dict)
 
 
 # Takes what is judged, and its sizes by keyword; raises NotApplicable.

@@ -12,10 +12,14 @@ import torch
 from torch import Tensor
 
 from pyrovae.densities import Densities, densities
+from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import batches
+from pyrovae.objectives.free_bits import closed_form
+from pyrovae.objectives.legality import per_dimension
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # data at once, or draws of fewer data
+COLLAPSED = 0.1  # nats per datum: a rate below it says nothing of x
 
 
 def rate(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
@@ -54,3 +58,16 @@ def active_units(vae: VAE, x: Tensor, y: Tensor | None = None, *, threshold: flo
         tensor([False, False])
     """
     return torch.cat([vae.embed(*batch) for batch in batches(vae, x, y, size=CHUNK)]).var(0) > threshold
+
+
+def kl_of_dimensions(sites: Densities) -> Tensor | None:
+    """Returns the closed-form KL of each latent dimension, summed over data; nothing where there is none."""
+    if list(sites.guide) != ["z"]:
+        return None
+    try:
+        posterior = per_dimension(sites.guide["z"], "posterior", "kl")
+        prior = per_dimension(sites.model["z"], "prior", "kl")
+        kl = closed_form(posterior, prior)
+    except PyrovaeError:
+        return None
+    return kl.expand(sites.guide["z"].value.shape).mean(0).sum(0).double().cpu()

@@ -8,20 +8,16 @@ import torch
 from tqdm import tqdm
 
 from pyrovae.data import Dataset
-from pyrovae.densities import Densities, densities
-from pyrovae.errors import PyrovaeError
+from pyrovae.densities import densities
 from pyrovae.evaluation.evidence import batches
-from pyrovae.evaluation.latent import active_units
+from pyrovae.evaluation.latent import COLLAPSED, active_units, kl_of_dimensions
 from pyrovae.objectives import Objective
-from pyrovae.objectives.free_bits import closed_form
-from pyrovae.objectives.legality import per_dimension
 from pyrovae.seeding import seeded
 from pyrovae.training.history import Record
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # validation data at once, or draws of fewer data
 LOOKED_AT = 500  # validation data whose codes tell which units are active
-COLLAPSED = 0.1  # nats per datum: a rate below it says nothing of x
 TOO_EARLY = 5  # epochs in which a rate near 0 is no surprise
 
 
@@ -56,19 +52,6 @@ def validate(vae: VAE, dataset: Dataset, objective: Any, seed: int) -> Record:
         **({"kl": means["kl"].tolist()} if "kl" in means else {}),
         **({} if active is None else {"active_units": int(active.sum()), "latent_dim": len(active)}),
     }
-
-
-def kl_of_dimensions(sites: Densities) -> torch.Tensor | None:
-    """Returns the closed-form KL of each latent dimension, summed over data; nothing where there is none."""
-    if list(sites.guide) != ["z"]:
-        return None
-    try:
-        posterior = per_dimension(sites.guide["z"], "posterior", "kl")
-        prior = per_dimension(sites.model["z"], "prior", "kl")
-        kl = closed_form(posterior, prior)
-    except PyrovaeError:
-        return None
-    return kl.expand(sites.guide["z"].value.shape).mean(0).sum(0).double().cpu()
 
 
 def collapse(record: Record) -> str:
