@@ -253,6 +253,35 @@ def evaluate(
             click.echo(line)
 
 
+@main.command("refit-prior")
+@click.argument("run")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="prior.name=flow, train.epochs=20, ...")
+@click.option("--name", help="Of the new run; by default RUN and the prior, numbered.")
+@device
+@runs_dir
+@data_dir
+@threads
+def refit_prior(
+    *,
+    run: str,
+    overrides: tuple[str, ...],
+    name: str | None,
+    device: str,
+    runs_dir: Path,
+    data_dir: Path | None,
+    threads: int | None,
+) -> None:
+    """Fit another prior to the codes of RUN, whose encoder and decoder stay, and say what that changed."""
+    from pyrovae import refitting, runs
+
+    set_threads(threads)
+    source = runs.find(runs_dir, run)
+    prior = refitting.refit_of(source, overrides).sections["prior"]["name"]
+    directory = runs.new_directory(runs_dir, name, f"{source.resolve().name}-{prior}")
+    for line in refitting.refit(source, overrides, directory, data_dir, device=device):
+        click.echo(line)
+
+
 @main.command()
 @click.argument("run")
 @label

@@ -18,13 +18,14 @@ from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
+from pyrovae.objectives.prior_fit import PriorFit
 from pyrovae.schema import TABLES, construct, factory_of, row
 from pyrovae.seeding import seeded
 from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import check_leftover, check_size
 from pyrovae.training.processes import current
-from pyrovae.vae import VAE, filled
+from pyrovae.vae import VAE, filled, freezing_is_meant
 
 EXAMPLES = 20_000  # training data handed to priors that start from data
 
@@ -129,15 +130,27 @@ class Prepared:
     objective: Objective
 
 
-def prepare(experiment: Experiment, data_dir: Path | None = None, device: str = "cpu") -> Prepared:
+@freezing_is_meant()
+def prepare(
+    experiment: Experiment, data_dir: Path | None = None, device: str = "cpu", *, only_prior: bool = False
+) -> Prepared:
     """Makes everything a run needs and refuses whatever cannot work, before anything is written.
 
     Options that the data decided, such as whether a mixture has a pool per class, are written into the experiment.
+
+    Args:
+        experiment: What to compose and train.
+        data_dir: Where data are looked for first.
+        device: Where it is trained.
+        only_prior: Let nothing but the prior learn, by the density of the codes; weights of the rest come later.
     """
     check_device(device)
     dataset = make_data(experiment, data_dir)
     description = describe(dataset)
-    vae, objective = make_vae(experiment, description, dataset), make_objective(experiment, len(dataset.train))
+    vae = make_vae(experiment, description, dataset)
+    objective = PriorFit() if only_prior else make_objective(experiment, len(dataset.train))
+    if only_prior:
+        freeze(vae, experiment)
     check_combination(vae, dataset, objective)
     check_sizes(experiment, dataset)
     check_leftover(objective, len(dataset.train), experiment.sections["train"]["batch_size"], current().count)
@@ -147,6 +160,20 @@ def prepare(experiment: Experiment, data_dir: Path | None = None, device: str = 
     sections = {**experiment.sections, "prior": {**prior, **decided}}
     # Made on the CPU and moved: every device starts from the same weights.
     return Prepared(replace(experiment, sections=sections), dataset.to(device), description, vae.to(device), objective)
+
+
+def freeze(vae: VAE, experiment: Experiment) -> None:
+    """Lets nothing but the prior learn.
+
+    Raises:
+        PyrovaeError: The prior has nothing to learn.
+    """
+    for part in (vae.likelihood, vae.posterior):
+        part.requires_grad_(requires_grad=False)
+    if not any(p.requires_grad for p in vae.parameters()):
+        name = experiment.sections["prior"]["name"]
+        hint = "--set prior.name=flow, or gaussian-mixture, or vamp"
+        raise PyrovaeError(f"prior '{name}' has nothing to learn", hint=hint, exit_code=2)
 
 
 def check_device(device: str) -> None:

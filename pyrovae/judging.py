@@ -46,6 +46,7 @@ class Request:
 
     Attributes:
         only: Sections, which are then computed even if they stand; by default all that do not.
+        keep: Do not compute these either where they stand.
         overrides: Options of sections, such as ``ais.chains=32``.
         particles: Importance samples per datum, instead of the experiment's.
         data: Test data at most.
@@ -61,6 +62,7 @@ class Request:
     data: int | None = None
     minutes: float | None = None
     again: bool = False
+    keep: bool = False
     against: str | None = None
     background: Path | None = None
 
@@ -94,6 +96,11 @@ class Request:
 
     def wants(self, section: str) -> bool:
         return not self.only or section in self.only
+
+    @property
+    def skips(self) -> bool:
+        """Whether what stands there, with the same options, is not computed again."""
+        return self.keep or not (self.only or self.again)
 
 
 def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None) -> Iterator[str]:
@@ -141,8 +148,8 @@ def judge_evidence(experiment: Experiment, vae: VAE, dataset: Any, directory: Pa
     stands = (standing.get("particles"), standing.get("data"), standing.get("seed")) == (
         chosen["particles"], size, experiment.seed,
     )  # fmt: skip
-    needed = EVIDENCE in request.only or not standing
-    if needed or (not request.only and (request.again or not stands)):
+    needed = not standing or (request.wants(EVIDENCE) and not (request.skips and stands))
+    if needed:
         yield str(judge(experiment, vae, dataset, directory, **chosen)[0])
         lost = [name for name in BESIDE_EVIDENCE if name in standing.get("sections", {})]
         if lost and lost[0] not in standing_evaluation(directory).get("sections", {}):
@@ -188,7 +195,7 @@ def judge_section(name: str, judged: Judged, directory: Path, request: Request) 
     asked = chosen | {"data": judged.data, "seed": judged.seed, "against": request.against}
     asked["background"] = None if request.background is None else str(request.background)
     standing = standing_evaluation(directory).get("sections", {}).get(name)
-    if standing and standing["options"] == asked and not request.only and not request.again:
+    if standing and standing["options"] == asked and request.skips:
         yield from said(name, standing, "computed before")
         return
     started = monotonic()

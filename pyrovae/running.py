@@ -117,7 +117,7 @@ def resume(
     check_resumable(directory)
     with writing(directory):
         experiment = changed(directory, overrides)
-        made = prepare(experiment, data_dir, device)
+        made = prepare(experiment, data_dir, device, only_prior=refitted(directory))
         check_same_data(made.dataset, directory)
         if current().first:
             note(directory, made, device)
@@ -128,6 +128,14 @@ def check_resumable(directory: Path) -> None:
     """Refuses runs of the first format, which kept their weights and nothing to go on from."""
     if (directory / BEST).exists() and not Checkpoints(directory).names():
         raise PyrovaeError(f"{directory} has no state to go on from", hint="start another run: pyrovae run")
+    if refitted(directory) and not Checkpoints(directory).names():
+        reason = f"{directory} has no state to go on from, and its encoder and decoder are those of another run"
+        raise PyrovaeError(reason, hint="pyrovae refit-prior that run again")
+
+
+def refitted(directory: Path) -> bool:
+    """Tells whether a run has fitted nothing but a prior, to the codes of another run."""
+    return "refit_of" in storage.read_json(directory / runs.MANIFEST)
 
 
 def conduct(
@@ -293,7 +301,7 @@ def replay(directory: Path, data_dir: Path | None = None) -> str:
         PyrovaeError: The run has not failed.
     """
     state, details = Checkpoints(directory).failed(), storage.read_json(directory / "failure.json", "rows")
-    made = prepare(read(directory / runs.EXPERIMENT), data_dir)
+    made = prepare(read(directory / runs.EXPERIMENT), data_dir, only_prior=refitted(directory))
     check_same_data(made.dataset, directory)
     options = made.experiment.chosen("train")
     return replay_step(made.vae, made.dataset, made.objective, options, state, torch.tensor(details["rows"]))

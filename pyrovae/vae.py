@@ -8,6 +8,9 @@ What labels y mean, once and for all:
 * Parts that do not read labels ignore them.
 """
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, cast
 
 import pyro
@@ -156,6 +159,14 @@ class VAE(PyroModule):
         if not self.conditional:
             return None
         return self.prior.labels().sample((size,)) if self.pools else torch.randint(classes, (size,), device=device)
+
+
+@contextmanager
+def freezing_is_meant() -> Iterator[None]:
+    """Spares who freezes a part Pyro's warning of each of its tensors, at each step."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message=".*was not registered in the param store")
+        yield
 
 
 def as_batch(vae: nn.Module, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, ...]:

@@ -54,7 +54,7 @@ def coverage(tree: xr.DataTree) -> float:
 
 def means(tree: xr.DataTree, group: str) -> xr.DataArray:
     """Returns the mean element of each x, over all of its own dimensions; what is missing counts nothing."""
-    x = tree[group]["x"]
+    x = tree[group].dataset["x"]
     return x.mean([dim for dim in x.dims if dim not in ("chain", "draw", "datum")])
 
 
@@ -65,7 +65,7 @@ def drawn(tree: xr.DataTree) -> Mapping[str, Figure]:
     ink = xr.DataTree.from_dict(
         {group: xr.Dataset({"mean of x": means(tree, group)}) for group in ("observed_data", "posterior_predictive")}
     )
-    used = tree["posterior"]["z"].mean(("chain", "draw")).var("datum").argsort().values[::-1]
+    used = tree["posterior"].dataset["z"].mean(("chain", "draw")).var("datum").values.argsort()[::-1]
     one = tree["posterior"].isel(datum=0)
     pictures: dict[str, Callable[[], Any]] = {
         "predictive": lambda: azp.plot_ppc_dist(ink, backend="matplotlib"),
@@ -116,7 +116,7 @@ def as_elpd(tree: xr.DataTree) -> Any:
     """Wraps k-hat as ArviZ's picture of it wants it; its other numbers are not drawn."""
     from arviz_stats.utils import ELPDData
 
-    khat = tree["sample_stats"]["khat"]
+    khat = tree["sample_stats"].dataset["khat"]
     draws = tree["posterior"].sizes["draw"]
     good = min(1 - 1 / np.log10(draws), 0.7)
     return ELPDData("loo", 0.0, 0.0, 0.0, draws, khat.size, "log", False, good, khat * 0.0, khat)  # noqa: FBT003

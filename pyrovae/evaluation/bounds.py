@@ -31,28 +31,31 @@ def bounds(
         leapfrog: Steps of one proposal.
 
     Raises:
-        NotApplicable: The prior is flat, or there is no importance-sampled log p(x) to stand beside.
+        NotApplicable: The prior is flat.
     """
     vae, log_prob = judged.vae, judged.log_prob
-    if not is_proper(vae.prior) or log_prob is None:
-        raise NotApplicable("no importance-sampled log p(x) to stand beside")
-    x, y = judged.held_out("test", min(annealed, len(log_prob)))
+    if not is_proper(vae.prior):
+        raise NotApplicable("annealing starts from draws of the prior, a flat prior has none")
+    x, y = judged.held_out("test", annealed if log_prob is None else min(annealed, len(log_prob)))
     pilot, pilot_y = judged.held_out("validation")
     path = tuned(
         vae, pilot, judged.read(pilot_y), temperatures=temperatures, chains=chains, leapfrog=leapfrog, progress=True
     )
     forward = ais(vae, x, judged.read(y), path=path, progress=True)
     sandwich = bdmc(vae, judged.read(y), data=len(x), path=path, progress=True)
+    numbers, sentences = numbers_of(forward, sandwich), [str(forward), str(sandwich)]
+    if log_prob is None:
+        return Findings(numbers, [*sentences, "a point posterior has no importance-sampled log p(x) to stand beside"])
     apart = paired(forward.log_prob.double().cpu() - log_prob[: len(x)].double())
     above = [f"annealed importance sampling is {apart} nats above it on {len(x)} data"]
     return Findings(
-        numbers_of(forward, sandwich, apart),
-        [str(forward), f"{said(apart)} on these data", str(sandwich)],
+        numbers | beside(apart),
+        [sentences[0], f"{said(apart)} on these data", sentences[1]],
         reasons=above if distrusted(apart) == "importance sampling" else [],
     )
 
 
-def numbers_of(forward: Annealed, sandwich: Sandwich, apart: Paired) -> dict[str, Any]:
+def numbers_of(forward: Annealed, sandwich: Sandwich) -> dict[str, Any]:
     """Returns what ``evaluation.json`` keeps."""
     return {
         "estimator": forward.estimator,
@@ -62,13 +65,18 @@ def numbers_of(forward: Annealed, sandwich: Sandwich, apart: Paired) -> dict[str
         "chains": forward.path.chains,
         "leapfrog": forward.path.leapfrog,
         "acceptance": forward.acceptance.mean().item(),
-        "above_importance_sampling": apart.mean,
-        "above_importance_sampling_standard_error": apart.standard_error,
-        "distrusted": distrusted(apart),
         "simulated_lower": sandwich.lower.mean,
         "simulated_upper": sandwich.upper.mean,
         "simulated_gap": sandwich.gap.mean,
         "simulated_gap_standard_error": sandwich.gap.standard_error,
+    }
+
+
+def beside(apart: Paired) -> dict[str, Any]:
+    return {
+        "above_importance_sampling": apart.mean,
+        "above_importance_sampling_standard_error": apart.standard_error,
+        "distrusted": distrusted(apart),
     }
 
 

@@ -182,9 +182,8 @@ def aggregate(vae: VAE, x: Tensor, y: Tensor | None, draws: int) -> Aggregate:
     posterior = vae.encode(rows, *labels)
     z = posterior.sample()
     log_prior = vae.prior(*labels).log_prob(z)
-    return Aggregate(
-        *(column.double() for column in (posterior.log_prob(z), log_aggregate(vae, x, y, z), log_prior)), len(x)
-    )
+    log_q, log_mixture = posterior.log_prob(z).double(), log_aggregate(vae, x, y, z)
+    return Aggregate(log_q, log_mixture, log_prior.double(), len(x))
 
 
 @torch.no_grad()

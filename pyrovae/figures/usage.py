@@ -56,7 +56,7 @@ def code_densities(codes: ArrayLike, drawn: ArrayLike) -> Figure:
     values = {"codes of held-out data": np.asarray(codes), "draws of the prior": np.asarray(drawn)}
     # What lies further out than nearly all of both would leave the rest in one bar.
     low, high = np.quantile(np.concatenate(list(values.values())), [0.005, 1.0])
-    edges = np.linspace(low, high if high > low else low + 1, 50)
+    edges = np.linspace(low, high if high > low else low + 1, 50).tolist()
     figure = blank(6, 3)
     axes = figure.add_subplot()
     for (name, numbers), colour in zip(values.items(), PALETTE, strict=False):

@@ -22,9 +22,10 @@ from pyrovae.training.history import History, Record
 from pyrovae.training.loop import Loop
 from pyrovae.training.processes import Processes, current
 from pyrovae.training.state import Selection, State
-from pyrovae.vae import VAE
+from pyrovae.vae import VAE, freezing_is_meant
 
 
+@freezing_is_meant()
 def fit(
     vae: VAE,
     dataset: Dataset,

@@ -13,7 +13,7 @@ from pyrovae.seeding import restore_generators
 from pyrovae.training.diagnosis import culprit, gradients_of, numbered
 from pyrovae.training.engines import ENGINES, AnyObjective, NonFiniteError, at_fault
 from pyrovae.training.processes import Processes
-from pyrovae.vae import VAE, as_batch
+from pyrovae.vae import VAE, as_batch, freezing_is_meant
 
 
 def replay_step(
@@ -41,7 +41,7 @@ def replay_step(
     vae.train()
     count = len(state["generators"])
     lines = []
-    with pyro.get_param_store().scope():
+    with pyro.get_param_store().scope(), freezing_is_meant():
         for rank, generators in enumerate(state["generators"]):
             index = Processes(rank, count).share(rows)
             engine = ENGINES["eager"](vae, objective, lambda step: 0.0, None, precision=train["precision"])
