@@ -26,7 +26,7 @@ _HOMES = {
         "ZeroInflatedNegativeBinomial",
     ],
     "networks": ["MLP", "NETWORKS", "conv", "gated_conv", "gated_mlp", "log_counts", "resnet"],
-    "objectives": ["ELBO", "IWAE", "MMD", "OBJECTIVES", "PIWAE", "TC", "AnalyticELBO", "Renyi"],
+    "objectives": ["ELBO", "IWAE", "MMD", "OBJECTIVES", "PIWAE", "STL", "TC", "AnalyticELBO", "DReG", "Renyi"],
     "data": ["DATA", "Dataset", "Split", "make_dataset"],
     "training": ["History", "fit"],
     "analysis": ["to_datatree"],

@@ -229,13 +229,22 @@ def sampled_by_nuts(draws: Tensor, posterior: xr.Dataset) -> xr.Dataset:
     Raises:
         PyrovaeError: They are of more data than there are, or of other dimensions.
     """
-    size, dims = draws.shape[2], (*DRAWS, "datum", "latent")
-    first = posterior.isel(datum=slice(size)).drop_dims(DRAWS)
+    first = posterior.isel(datum=slice(draws.shape[2])).drop_dims(DRAWS)
     if draws.shape[2:] != (first.sizes["datum"], posterior.sizes["latent"]):
         shape = tuple(draws.shape)
         raise PyrovaeError(f"nuts of shape {shape}", hint="give (chains, draws, data, latent_dim) of the first data")
-    places = {dim: np.arange(count) for dim, count in zip(DRAWS, draws.shape, strict=False)}
-    return xr.Dataset({"z": (dims, draws.cpu().numpy())}, {**places, **first.coords})
+    return nuts_dataset(draws).assign_coords(first.coords)
+
+
+def nuts_dataset(draws: Tensor) -> xr.Dataset:
+    """Names the dimensions of draws of z, shape ``(chains, draws, data, latent_dim)``, and numbers the positions.
+
+    Example:
+        >>> dict(nuts_dataset(torch.zeros(4, 100, 5, 2)).sizes)
+        {'chain': 4, 'draw': 100, 'datum': 5, 'latent': 2}
+    """
+    dims = (*DRAWS, "datum", "latent")
+    return positioned(xr.Dataset({"z": (dims, draws.cpu().numpy())}), {})
 
 
 def as_dataset(arrays: Arrays, *, sampled: bool) -> xr.Dataset:

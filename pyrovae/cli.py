@@ -253,6 +253,26 @@ def evaluate(
             click.echo(line)
 
 
+@main.command()
+@click.argument("run")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Such as particles=[1,8], repeats=50.")
+@runs_dir
+@data_dir
+@threads
+def gradients(
+    *, run: str, overrides: tuple[str, ...], runs_dir: Path, data_dir: Path | None, threads: int | None
+) -> None:
+    """Compare gradients of objectives on RUN, part by part; short for evaluate --only gradients."""
+    from pyrovae import judging, runs
+
+    set_threads(threads)
+    directory = runs.find(runs_dir, run)
+    request = judging.Request(only=["gradients"], overrides=[f"gradients.{override}" for override in overrides])
+    with runs.locked(directory):
+        for line in judging.evaluate_run(directory, request, data_dir):
+            click.echo(line)
+
+
 @main.command("refit-prior")
 @click.argument("run")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="prior.name=flow, train.epochs=20, ...")

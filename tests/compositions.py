@@ -78,6 +78,7 @@ COUNTS = [("likelihood", name) for name, row in LIKELIHOODS.items() if row.accep
 clash(("posterior", "point"), *others("prior", "flat"), *others("objective", "elbo"))
 clash(("prior", "flat"), *others("posterior", "point"), *others("objective", "elbo"))
 clash(("prior", "vamp"), ("posterior", "iaf"), *COUNTS)
+clash(("posterior", "iaf"), ("objective", "stl"), ("objective", "dreg"))
 clash(("objective", "tc"), *others("prior", "standard-normal", "laplace"))
 clash(("objective", "tc"), *others("posterior", "diagonal-normal", "laplace", "student-t"))
 

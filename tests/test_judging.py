@@ -3,17 +3,22 @@
 import hashlib
 import json
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyro
 import pytest
+import torch
 from commands import Maker, contents, invoke, refusal, succeeds
 from matplotlib.figure import Figure
 
-from pyrovae import judging
+from pyrovae import VAE, judging, load
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.sections import SECTIONS
+from pyrovae.netcdf import load_datatree
+from pyrovae.seeding import seeded
 
 
 @pytest.fixture
@@ -140,3 +145,64 @@ def test_an_evaluation_changes_no_weight_and_no_number_of_the_record(copied: Mak
     written = {"evaluation.json", "report.md", "report.html", "evaluation/count_blank.png"}
     assert {name for name in after if before.get(name) != after[name]} == written
     assert np.load(run / "log_marginal.npy").dtype == np.float32
+
+
+# ------------------------------------------------------------------------------------------- every section of the table
+
+SMALL: dict[str, dict[str, Any]] = {
+    "ais": {"annealed": 3, "temperatures": 3, "chains": 2, "leapfrog": 2},
+    "gaps": {"optimised": 3, "steps": 3, "draws": 50, "temperatures": 3, "chains": 2},
+    "nuts": {"sampled": 1, "chains": 2, "warmup": 5, "draws": 10},
+    "calibration": {"simulated": 100, "draws": 9},
+    "latent": {"codes": 30, "draws": 20},
+    "analysis": {"data": 4, "draws": 25},
+    "generation": {"samples": 30, "neighbours": 2, "resamples": 5, "training": 60},
+    "representation": {"training": 200, "few": 2, "subsets": 2, "resamples": 5},
+    "disentanglement": {},
+    "outliers": {"each": 10, "particles": 30},
+    "gradients": {"particles": [1, 2], "repeats": 5, "batch": 8},
+}
+
+
+def state_of(vae: VAE) -> list[Any]:
+    """Returns all of a VAE that an evaluation must leave alone, byte for byte."""
+    tensors = {name: value.numpy().tobytes() for name, value in vae.state_dict().items()}
+    flags = [(name, p.requires_grad, p.grad is None) for name, p in vae.named_parameters()]
+    return [tensors, flags, [module.training for module in vae.modules()]]
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_no_section_changes_a_parameter(root: Path, section: str) -> None:
+    """Mutations: a mode, a flag, a gradient, one number of one weight; draws outside of the seed."""
+    assert set(SMALL) == set(SECTIONS)
+    vae, dataset = load(root / "pools")
+    before, generator, store = state_of(vae), torch.get_rng_state(), dict(pyro.get_param_store())
+    log_prob = torch.from_numpy(np.load(root / "pools" / "log_marginal.npy"))
+    judged = Judged(vae, dataset, data=60, log_prob=log_prob, against=dataset)
+    with suppress(NotApplicable), seeded(0), pyro.get_param_store().scope():
+        assert SECTIONS[section](judged, **SMALL[section]).sentences
+    assert state_of(vae) == before
+    assert torch.equal(torch.get_rng_state(), generator)
+    assert dict(pyro.get_param_store()) == store
+
+
+def test_every_section_applies_to_pools_but_for_factors(root: Path) -> None:
+    vae, dataset = load(root / "pools")
+    with pytest.raises(NotApplicable, match="factors"):
+        SECTIONS["disentanglement"](Judged(vae, dataset))
+
+
+def test_nuts_goes_into_the_tree(copied: Maker) -> None:
+    run = copied()
+    options = [word for key, value in SMALL["nuts"].items() for word in ("--set", f"nuts.{key}={value}")]
+    succeeds("evaluate", run, "--only", "nuts", *options)
+    assert dict(load_datatree(run / "analysis.nc")["posterior_nuts"].sizes) == {
+        "chain": 2, "draw": 10, "datum": 1, "latent": 4,
+    }  # fmt: skip
+
+
+def test_gradients_has_a_command_of_its_own(copied: Maker) -> None:
+    run = copied()
+    printed = succeeds("gradients", run, "--set", "particles=[1, 2]", "--set", "repeats=5", "--set", "batch=8")
+    assert "gradients (particles = [1, 2], repeats = 5, batch = 8)" in printed
+    assert numbers(run)["sections"]["gradients"]["options"]["particles"] == [1, 2]

@@ -24,6 +24,7 @@ class Split:
         x: Data, uint8 or float32, of shape `(n, *event_shape)`.
         y: Labels of the rows of `x`, int64, or as they are in a memory-mapped file, or None.
         rows: Which rows of `x` are the split's and in which order, where `x` is such a file; all of them by default.
+        factors: What generated the rows of `x`, where that is known, of shape `(n, factors)`; it is in no hash.
 
     Example:
         >>> from pyrovae.data.permutation import Permutation
@@ -35,6 +36,7 @@ class Split:
     x: Tensor
     y: Tensor | None = None
     rows: Tail | None = None
+    factors: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)
@@ -48,7 +50,8 @@ class Split:
         # `index_select` gathers whole rows: 16 times faster here than indexing with brackets.
         rows = index if self.rows is None else self.rows[index]
         y = None if self.y is None else self.y.index_select(0, rows.to(self.y.device)).long()
-        return Split(self.x.index_select(0, rows.to(self.x.device)), y)
+        factors = None if self.factors is None else self.factors.index_select(0, rows.to(self.factors.device))
+        return Split(self.x.index_select(0, rows.to(self.x.device)), y, factors=factors)
 
     def whole(self) -> "Split":
         """Returns all rows in memory: the split itself, unless its rows are in a file."""
@@ -87,7 +90,7 @@ class Split:
         """Returns the same rows on another device; what is memory-mapped stays where it is."""
         if self.rows is not None:
             return self
-        return Split(self.x.to(device), None if self.y is None else self.y.to(device))
+        return Split(**{name: values.to(device) for name, values in vars(self).items() if values is not None})
 
 
 def _bytes(piece: Tensor) -> memoryview:

@@ -15,6 +15,7 @@ combinations have the same picture, so that a code that names the picture can na
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from math import pi, sqrt
 from pathlib import Path
 from typing import Annotated
@@ -64,7 +65,7 @@ def sprites(
 ) -> Dataset:
     """Generated squares, ellipses and hearts, one picture for each combination of five factors (Matthey et al., 2017).
 
-    By default 9,600 pictures in 39 MB, drawn in a second. The label is the shape; `sprite_factors` returns the factors.
+    By default 9,600 pictures in 39 MB, drawn in a second. The label is the shape; each split has its `factors`.
 
     Args:
         data_dir: Not read: the pictures are computed.
@@ -83,7 +84,7 @@ def sprites(
         ([240, 30, 30], (1, 16, 16), ('square', 'ellipse', 'heart'))
     """
     factors = factor_grid(scales=scales, orientations=orientations, positions=positions)
-    return make_dataset(
+    pictures = make_dataset(
         "sprites",
         render(factors, size),
         factors[:, 0].astype(np.int64),
@@ -94,6 +95,11 @@ def sprites(
         binarize=binarize,
         seed=seed,
     )
+    known = sprite_factors(
+        scales=scales, orientations=orientations, positions=positions, validation=validation, test=test, seed=seed
+    )
+    train, chosen, reported = (replace(shown, factors=rows.x) for shown, rows in zip(pictures, known, strict=True))
+    return replace(pictures, train=train, validation=chosen, test=reported)
 
 
 def sprite_factors(
