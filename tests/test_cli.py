@@ -15,7 +15,7 @@ from commands import DIGITS, TINY, Maker, contents, files, invoke, refusal, sets
 from PIL import Image
 
 from pyrovae import __version__
-from pyrovae.cli import BUILT_IN, experiments
+from pyrovae.cli.places import BUILT_IN, experiments
 from pyrovae.schema import TABLES
 
 POOLS = sets({"prior.name": "gaussian-mixture"})

@@ -221,15 +221,13 @@ def test_results_that_ship_are_found_by_name_and_runs_come_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_run(tmp_path / "shipped" / "results", "a")
-    monkeypatch.setattr("pyrovae.cli.BUILT_IN", (tmp_path / "shipped",))
+    monkeypatch.setattr("pyrovae.cli.places.BUILT_IN", (tmp_path / "shipped",))
     assert table(succeeds("compare", "a", "--runs-dir", tmp_path / "runs"))[0]["iw50 log p(x), nats"].startswith("-25")
     write_run(tmp_path / "runs", "a", WORSE)
     assert table(succeeds("compare", "a", "--runs-dir", tmp_path / "runs"))[0]["iw50 log p(x), nats"].startswith("-28")
 
 
-def test_rate_and_distortion_are_drawn_with_their_betas(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_rate_and_distortion_are_drawn_with_their_betas(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     drawn: dict[str, Any] = {}
 
     def remember(rate: Any, distortion: Any, *, names: Any) -> Any:

@@ -12,7 +12,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
-from pyrovae import cli
+from pyrovae.cli import main, places
 from pyrovae.configuration import Experiment
 
 README = (Path(__file__).parent.parent / "README.md").read_text(encoding="utf-8")
@@ -42,13 +42,13 @@ def test_experiment_file_is_one() -> None:
 def test_commands_parse(command: str) -> None:
     """Every command of the README is known, with its options, and names experiments that exist."""
     _, name, *words = shlex.split(command)
-    found = cli.main.commands[name]
+    found = main.commands[name]
     if isinstance(found, click.Group):
         found = found.commands[words.pop(0)]
-    parent = click.Context(cli.main, **cli.main.context_settings)  # without it click would remember other help options
+    parent = click.Context(main, **main.context_settings)  # without it click would remember other help options
     context = found.make_context(name, words, parent=parent)
     if "config" in context.params:
-        assert cli.find_config(context.params["config"]).is_file()
+        assert places.find_config(context.params["config"]).is_file()
 
 
 def test_there_are_commands() -> None:
@@ -61,7 +61,7 @@ def test_pictures_exist_and_are_small() -> None:
 
 
 def test_list_command_names_the_readmes_table() -> None:
-    printed = CliRunner().invoke(cli.main, ["list"]).output
+    printed = CliRunner().invoke(main, ["list"]).output
     table = README.split("## What is here")[1]
     rows = re.findall(r"`([a-z-]+)`", table.split("Any row goes")[0])
     assert all(f"  {row}:" in printed for row in rows)

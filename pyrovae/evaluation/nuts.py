@@ -74,7 +74,7 @@ class Comparison(NamedTuple):
 def nuts(
     judged: Judged,
     *,
-    sampled: Annotated[int, Range(1)] = 5,
+    sampled: Annotated[int, Range(1)] = 3,
     chains: Annotated[int, Range(2)] = 4,
     warmup: Annotated[int, Range(1)] = 100,
     draws: Annotated[int, Range(10)] = 400,
