@@ -191,7 +191,9 @@ def judge(experiment: Experiment, vae: VAE, dataset: Any, directory: Path, **ove
 def judge_section(name: str, judged: Judged, directory: Path, request: Request) -> Iterator[str]:
     """Computes one section unless it stands, writes it, and yields what it says."""
     given = request.options.get(name, {})
-    chosen = {key: option.default for key, option in options(SECTIONS[name]).items()} | given
+    defaults = {key: option.default for key, option in options(SECTIONS[name]).items()}
+    # Lists, as JSON has them: what is read back is then equal.
+    chosen = {key: list(value) if isinstance(value, tuple) else value for key, value in (defaults | given).items()}
     asked = chosen | {"data": judged.data, "seed": judged.seed, "against": request.against}
     asked["background"] = None if request.background is None else str(request.background)
     standing = standing_evaluation(directory).get("sections", {}).get(name)

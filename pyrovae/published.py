@@ -37,6 +37,7 @@ class Published(NamedTuple):
     mean: float
     error: float | None
     protocol: Protocol
+    cite: str
     source: str
     training: str
 
@@ -48,7 +49,7 @@ def rows() -> tuple[Published, ...]:
     return tuple(
         Published(
             row["data"], row["prior"], row.get("objective", "elbo"), row["mean"], row.get("error"),
-            Protocol(**table["protocol"]), table["source"], table["training"],
+            Protocol(**table["protocol"]), table["cite"], table["source"], table["training"],
         )
         for table in content.values()
         for row in table["rows"]
@@ -85,14 +86,16 @@ def beside(data: str, protocols: list[Protocol]) -> list[str]:
     ordered = sorted(known, key=lambda row: (len(nearest(row)), -row.mean))
     cells = [
         [row.prior, row.objective, f"{row.mean:.2f}" + (f" ± {row.error:.2f}" if row.error else ""),
-         "; ".join(nearest(row)) or "same protocol", row.source.split(",")[0]]
+         "; ".join(nearest(row)) or "same protocol", row.cite]
         for row in ordered
     ]  # fmt: skip
-    table = format_table([["prior", "objective", "log p(x), nats", "protocol", "source"], ["---"] * 5, *cells])
+    head = [["prior", "objective", "log p(x), nats", "protocol", "source"], ["---"] * 5]
+    table = format_table([*head, *cells]).splitlines()
+    width = max(map(len, table))
     return [
         f"Published of {data} (± over their trainings; trained otherwise and longer):",
         "",
-        *(f"| {line} |" for line in table.splitlines()),
+        *(f"| {line.ljust(width)} |" for line in table),
         "",
         *sorted({f"- {row.source}. {row.training}." for row in ordered}),
     ]

@@ -101,7 +101,9 @@ def drawn(vae: Any, objective: Objective, parameters: Any, x: Tensor, repeats: i
 def test_every_parameter_has_the_gradient_of_the_bound(
     kind: Any, particles: int, beta: float, prior: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Mutations: the factor w, which forgets beta; for all parameters but the path; its sign; log q cut altogether."""
+    """Mutations: the factor w, which forgets beta, its sign, the factor for the decoder too, or by parameter and not by
+    path, which is wrong for the encoder that a VampPrior shares; STL at beta = 1; log q with its parameters.
+    """
     vae, x = example(prior)
     expected = exact(vae, x, particles, beta)
     found = drawn(vae, kind(particles=particles, beta=beta), vae.parameters(), x)
@@ -145,7 +147,7 @@ def test_values_and_the_gradients_of_the_model_are_those_of_the_plain_bound(kind
 
 @pytest.mark.parametrize("kind", [STL, DReG])
 def test_every_engine_takes_the_same_steps(kind: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Mutation: the factor of the first batch is fixed in the graph."""
+    """A factor of the first batch, fixed in the graph, would show in the next."""
     monkeypatch.setattr(engines, "EAGER_FIRST", 2)
     ends = {}
     for name, make_step in ENGINES.items():
@@ -214,7 +216,7 @@ def test_at_the_exact_posterior_nothing_moves_the_posterior() -> None:
 def test_more_particles_clear_the_gradient_of_dreg_and_drown_that_of_the_iwae() -> None:
     """Rates of Rainforth et al. (2018) and Tucker et al. (2019): sixteen times the particles make a factor of four.
 
-    Mutations: the ratio upside down, or of the sum over parameters.
+    Mutations: the ratio upside down; the same K throughout; columns of another part.
     """
     model = linear_vae(n=64, **WRONG)
     torch.manual_seed(0)
@@ -237,7 +239,7 @@ def normals(repeats: int, parameters: int, seed: int = 0) -> tuple[Tensor, Tenso
 
 
 def test_ratio_and_variance_of_known_noise() -> None:
-    """Mutations: the sign of the mean; the variance over R; sums of one block; what does not vary counts."""
+    """Mutations: the mean without its modulus; the variance over R; what does not vary counts."""
     draws, ratio, scale = normals(100, 400)
     constant = torch.full((100, 7), 0.1, dtype=torch.double)
     found = quality(moments(iter(torch.cat([draws, constant, 0 * constant], 1)), 100))
@@ -248,7 +250,7 @@ def test_ratio_and_variance_of_known_noise() -> None:
 
 
 def test_errors_are_as_wide_as_estimates_scatter() -> None:
-    """Mutations: the blocks' spread without its factor; the same of the blocks themselves; sd of the sum of blocks."""
+    """Mutations: the spread without its factor; of the blocks themselves, and not of what they leave."""
     found = [quality(moments(iter(normals(95, 3, seed)[0]), 95)) for seed in range(150)]
     for value, error in ((0, 1), (2, 3)):
         columns = torch.tensor(found, dtype=torch.double)
@@ -264,7 +266,7 @@ def data(model: Any) -> Dataset:
 def test_the_variance_at_the_exact_posterior_is_that_of_the_score() -> None:
     """By the encoder's bias alone, d log q / d loc = e / s and d log q / d raw = (e^2 - 1) slope, e ~ N(0, 1).
 
-    Mutations: the sum over the batch instead of its mean; of all particles; other data; twice the same noise.
+    Mutations: the sum over the batch instead of its mean; the same noise again; another K; K as it is given.
     """
     model, repeats = linear_vae(n=8), 160
     model.vae.eval().requires_grad_(requires_grad=False)

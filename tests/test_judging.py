@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -26,7 +27,7 @@ def two(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Puts two sections in place of all: "count" counts its calls and draws, "never" does not apply."""
     calls: list[int] = []
 
-    def count(judged: Judged, *, size: int = 3) -> Findings:
+    def count(judged: Judged, *, size: int = 3, widths: Sequence[int] = (4, 5)) -> Findings:
         calls.append(size)
         assert judged.log_prob is not None
         return Findings({"size": size}, [f"counted {size} < & >"], {"blank": Figure()}, ["it was counted"])
@@ -50,7 +51,7 @@ def test_every_section_is_said_written_and_shown(copied: Maker, two: list[int]) 
     """Mutations: a picture is not saved; the reason does not reach the verdict; HTML is not escaped."""
     run = copied()
     printed = succeeds("evaluate", run)
-    assert "count (size = 3)\n  counted 3 < & >\n" in printed
+    assert "count (size = 3, widths = [4, 5])\n  counted 3 < & >\n" in printed
     assert "never: not applicable: there is nothing to say\n" in printed
     sections = numbers(run)["sections"]
     assert sections["count"]["numbers"] == {"size": 3}

@@ -257,15 +257,17 @@ def start_of(vae: VAE, batch: tuple[Tensor, ...], chains: int) -> tuple[Target, 
     """Returns the log densities of a batch as a function of z, and draws from its prior, ``(chains, n, D)``."""
     x, y = batch if len(batch) == 2 else (batch[0], None)
     label = y if vae.conditional or vae.pools else None
-    scored = vae.prior.labels().log_prob(y) if vae.pools and not vae.conditional and y is not None else 0.0
+    with torch.no_grad():
+        # Once: a VampPrior would encode its pseudo-inputs at every leapfrog step.
+        prior = vae.prior(label)
+        start = prior.expand((chains, len(x))).sample()
+        scored = vae.prior.labels().log_prob(y) if vae.pools and not vae.conditional and y is not None else 0.0
 
     def target(z: Tensor) -> tuple[Tensor, Tensor]:
         likelihood, observed = vae.observation(z, x, y)
-        return vae.prior(label).log_prob(z), likelihood.log_prob(observed) + scored
+        return prior.log_prob(z), likelihood.log_prob(observed) + scored
 
-    with torch.no_grad():
-        prior = vae.prior(label)
-        return target, prior.expand((chains, len(x))).sample()
+    return target, start
 
 
 def hamiltonian(target: Target, z: Tensor, beta: float, step: float, leapfrog: int) -> tuple[Tensor, float]:
