@@ -287,8 +287,8 @@ def test_a_few_draws_at_once_are_as_good(monkeypatch: pytest.MonkeyPatch) -> Non
     tree = linear_tree(model, predictive_draws=1500)
     assert score(log_weight(tree), model.log_p - model.gap) < 4
     assert {name: node.sizes["draw"] for name, node in tree.children.items() if "draw" in node.sizes} == {
-        "posterior": 4000, "log_likelihood": 4000, "sample_stats": 4000, "posterior_predictive": 1500,
-        "prior": 4000, "prior_predictive": 1500,
+        "posterior": 4000, "posterior_importance": 4000, "log_likelihood": 4000, "sample_stats": 4000,
+        "posterior_predictive": 1500, "prior": 4000, "prior_predictive": 1500,
     }  # fmt: skip
     w, b, s = decoder(model)
     for group in ("prior", "posterior"):
@@ -312,7 +312,7 @@ def test_the_default_is_a_hundred_data_and_five_hundred_draws() -> None:
     tree = to_datatree(VAE(StandardNormal(2), Bernoulli(MLP, 2, (4,)), DiagonalNormal(MLP, 2, (4,))), x)
     assert [tree["posterior"].sizes[dim] for dim in SAMPLED] == [1, 500, 100]
     assert tree["posterior_predictive"].sizes["draw"] == 500
-    assert tree.nbytes < 2.1e6
+    assert tree.nbytes < 2.6e6
     assert analysis.KEPT // (100 * 28 * 28) == 106
 
 

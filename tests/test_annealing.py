@@ -149,7 +149,7 @@ def test_step_sizes_follow_the_acceptance_in_the_pilot_and_nothing_else() -> Non
     found = ais(LINEAR.vae, LINEAR.x, path=path)
     assert found.path is path
     assert 0.5 < found.acceptance.mean() < 0.9
-    assert found.acceptance.shape == path.steps.shape == (49,)
+    assert (found.acceptance.shape, path.steps.shape) == ((49,), (49, 2))
     assert (path.betas[0], path.betas[-1], (path.betas.diff() > 0).all()) == (0, 1, True)
 
 
@@ -175,3 +175,13 @@ def test_nothing_is_trained() -> None:
     bdmc(LINEAR.vae, data=3, path=path_of(50))
     assert all(torch.equal(value, before[name]) for name, value in LINEAR.vae.state_dict().items())
     assert all(p.grad is None for p in LINEAR.vae.parameters())
+
+
+def test_steps_of_dimensions_are_as_their_posterior_deviations() -> None:
+    """Mutations: deviations over data; equal steps; the geometric mean is not kept; variances."""
+    model = linear_vae(n=32, noise=0.2)
+    torch.manual_seed(0)
+    path = tuned(model.vae, model.x, temperatures=100, chains=16)
+    exact = 1 / (torch.tensor([4.0, 1.0]) / 0.2**2 + 1).sqrt()
+    assert float(path.steps[-1][0] / path.steps[-1][1]) == pytest.approx(float(exact[0] / exact[1]), rel=0.1)
+    assert float(path.steps[0][0] / path.steps[0][1]) == pytest.approx(1.0, rel=0.2), "at the prior both are alike"

@@ -3,6 +3,7 @@
 import itertools
 import math
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -22,10 +23,10 @@ OWN = MODEL.x[:900]
 SHIFTED = (OWN.mean(0) + 0.8 * (MODEL.x[900:] - OWN.mean(0)) + 0.3).float()
 
 
-def data(x: Tensor, name: str = "own", **options: object) -> Dataset:
+def data(x: Tensor, name: str = "own", **options: Any) -> Dataset:
     """Returns a third of the rows for each purpose."""
     train, validation, test = (Split(rows.float()) for rows in x.chunk(3))
-    return Dataset(name, train, validation, test, "real", **options)  # type: ignore[arg-type]
+    return Dataset(name, train, validation, test, "real", **options)
 
 
 def judged(against: Dataset | None, vae: VAE = MODEL.vae) -> Judged:

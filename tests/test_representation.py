@@ -31,29 +31,18 @@ from pyrovae import (
 from pyrovae.data import DATA
 from pyrovae.data.sprites import sprite_factors
 from pyrovae.evaluation import disentanglement as factors_of
-from pyrovae.evaluation.disentanglement import (
-    aggregate,
-    disentanglement,
-    forest,
-    found_alone,
-    gap,
-    information,
-    part_of,
-    separate,
-    total_correlation,
-)
+from pyrovae.evaluation.clustering import clustering, clusters_of, matched_accuracy
+from pyrovae.evaluation.disentanglement import aggregate, disentanglement, total_correlation
+from pyrovae.evaluation.factor_scores import Part, forest, found_alone, gap, information, part_of, separate
 from pyrovae.evaluation.judged import Judged, NotApplicable
 from pyrovae.evaluation.paired import paired
 from pyrovae.evaluation.representation import (
     View,
-    clustering,
-    clusters_of,
     codes_of,
     compared,
     few_labels,
     few_of_each,
     hits,
-    matched_accuracy,
     points_of,
     probes,
     representation,
@@ -264,7 +253,7 @@ def noisy(codes: np.ndarray, seed: int = 0) -> np.ndarray:
     return codes + 1e-3 * np.random.default_rng(seed).normal(size=codes.shape)
 
 
-def compare(codes: np.ndarray, v: np.ndarray) -> factors_of.Part:
+def compare(codes: np.ndarray, v: np.ndarray) -> Part:
     """Compares codes of two thirds with their factors, and finds those of the rest."""
     torch.manual_seed(0)
     n = 2 * len(v) // 3
@@ -367,24 +356,24 @@ def test_a_factor_in_two_dimensions_is_disentangled_and_not_complete() -> None:
 
 def test_the_section_means_each_score_over_parts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Mutations: disentanglement is completeness; MIG reads shares that are found; one part alone."""
-    told = np.array([[0.9, 0.0], [0.5, 0.1], [0.2, 0.7]])
-    found = np.array([[0.8, 0.2], [0.7, 0.2], [0.2, 0.3]])
-    importance = np.array([[0.5, 0.0], [0.5, 0.0], [0.0, 1.0]])
+    told = np.array([[0.9, 0.0, 0.0], [0.5, 0.1, 0.0], [0.0, 0.7, 0.0], [0.0, 0.0, 0.6]])
+    found = np.array([[0.8, 0.2, 0.4], [0.7, 0.2, 0.4], [0.2, 0.3, 0.3], [0.2, 0.1, 0.5]])
+    importance = np.array([[0.5, 0.0, 0.0], [0.5, 0.0, 0.0], [0.0, 1.0, 0.0], [0.0, 0.0, 1.0]])
     seen: list[int] = []
 
-    def part_of_known(*rows: np.ndarray) -> factors_of.Part:
+    def part_of_known(*rows: np.ndarray) -> Part:
         seen.append(len(rows[0]))
-        return factors_of.Part(told + 0.1 * len(seen) * np.eye(3, 2), found, importance, 0.1 * len(seen))
+        return Part(told + 0.1 * len(seen) * np.eye(4, 3), found, importance, 0.1 * len(seen))
 
     monkeypatch.setattr(factors_of, "part_of", part_of_known)
     monkeypatch.setattr(factors_of, "information_map", lambda *_: None)  # of two factors, of which sprites have five
-    numbers = disentanglement(Judged(vae_of_sprites(), DATA["sprites"](size=16, **OPTIONS)), draws=5).numbers
+    numbers = disentanglement(Judged(vae_of_sprites(), DATA["sprites"](size=16, **THREE)), draws=5).numbers
     assert len(seen) == 5
     assert sum(seen) == numbers["training"]
-    # The gap of the first factor grows by 0.1 a part; that of the second falls by as much.
-    gaps = [(0.4 + 0.1 * k + max(0.1 + 0.1 * k, 0.7) - min(0.1 + 0.1 * k, 0.7)) / 2 for k in range(1, 6)]
+    # The gap of the first factor grows by 0.1 a part, those of the others fall by as much.
+    gaps = [(0.4 + 0.1 * k + 0.6 - 0.1 * k + 0.6 - 0.1 * k) / 3 for k in range(1, 6)]
     expected = {"mig": np.mean(gaps), "sap": 0.1, "dci_disentanglement": 1, "dci_informativeness": 0.3}
-    expected["dci_completeness"] = (2 - math.log(2) / math.log(3)) / 2
+    expected["dci_completeness"] = (3 - math.log(2) / math.log(4)) / 3
     assert {name: numbers[name] for name in expected} == pytest.approx(expected)
     assert numbers["dci_informativeness_standard_error"] == pytest.approx(math.sqrt(0.025 / 5))
 
@@ -461,6 +450,7 @@ class Centroid(nn.Module):
 
 
 OPTIONS: Any = {"scales": 2, "orientations": 2, "positions": 6, "test": 0.2, "seed": 5}
+THREE: Any = {"scales": 1, "orientations": 1, "positions": 12, "test": 0.2}  # factors that vary: shape and place
 
 
 def test_the_section_finds_the_factors_that_a_code_is_made_of() -> None:

@@ -42,7 +42,7 @@ class Path:
 
     Attributes:
         betas: From 0 to 1, shape ``(T + 1,)``.
-        steps: Step size at each temperature but the first and the last, shape ``(T - 1,)``.
+        steps: Step size of each dimension of z at each temperature but the first and the last, ``(T - 1, D)``.
         leapfrog: Steps of one proposal.
         chains: Chains per datum.
     """
@@ -191,7 +191,8 @@ def tuned(
     check_prior(vae)
     betas = spaced(temperatures)
     batch = next(batches(vae, x, y, size=min(PILOT_DATA, chunk_size(x, chains))))
-    path = Path(betas, torch.full((temperatures - 1,), 0.1), leapfrog, chains)
+    dimensions = vae.prior(*batch[1:]).event_shape[0]
+    path = Path(betas, torch.full((temperatures - 1, dimensions), 0.1), leapfrog, chains)
     passes = max(2, math.ceil(PILOT / temperatures))
     with tqdm(total=passes * temperatures, disable=None if progress else True, desc="ais, pilot") as bar:
         for number in range(passes):
@@ -200,18 +201,35 @@ def tuned(
 
 
 def followed(vae: VAE, batch: tuple[Tensor, ...], path: Path, bar: "tqdm[Any]", *, carried: bool) -> Tensor:
-    """Returns step sizes that followed the acceptance along a run; the first one carries them on to the next."""
+    """Returns step sizes that followed the acceptance along a run; the first one carries them on to the next.
+
+    Those of the dimensions are as the spreads of z that the chains of a datum have there, mean over data.
+    """
     found, factor = path.steps.clone(), 1.0
     target, z = start_of(vae, batch, path.chains)
     for t, beta in enumerate(path.betas[1:-1].tolist()):
-        found[t] = path.steps[t] * factor
-        z, accepted = hamiltonian(target, z, beta, float(found[t]), path.leapfrog)
+        steps = path.steps[t].to(z) * factor
+        z, accepted = hamiltonian(target, z, beta, steps, path.leapfrog)
         change = math.exp(GAIN * (accepted - TARGET) / TARGET)
         factor = factor * change if carried else 1.0
-        found[t] *= change
+        found[t] = in_proportion(steps * change, z)
         bar.update()
     bar.update()
     return found
+
+
+def in_proportion(steps: Tensor, z: Tensor) -> Tensor:
+    """Gives steps the proportions of the spreads of z, shape ``(chains, n, D)``; their geometric mean stays.
+
+    Example:
+        >>> z = torch.tensor([[[-1.0, -4.0]], [[1.0, 4.0]]])
+        >>> in_proportion(torch.ones(2), z)
+        tensor([0.5000, 2.0000])
+    """
+    if len(z) == 1:
+        return steps
+    spread = z.var(0).mean(0).sqrt().clamp(min=torch.finfo(z.dtype).tiny)
+    return steps.log().mean().exp() * spread / spread.log().mean().exp()
 
 
 def spaced(temperatures: int) -> Tensor:
@@ -237,7 +255,7 @@ def anneal(
     target, start = start_of(vae, batch, path.chains)
     forward = z is None
     current = start if z is None else z.to(start).expand_as(start).clone()
-    betas, steps = path.betas.tolist(), path.steps.tolist()
+    betas, steps = path.betas.tolist(), path.steps.to(current)
     log_w = torch.zeros(current.shape[:2], dtype=torch.float64, device=current.device)
     accepted = torch.zeros(len(steps))
     order = range(len(betas) - 1) if forward else range(len(betas) - 2, -1, -1)
@@ -270,10 +288,10 @@ def start_of(vae: VAE, batch: tuple[Tensor, ...], chains: int) -> tuple[Target, 
     return target, start
 
 
-def hamiltonian(target: Target, z: Tensor, beta: float, step: float, leapfrog: int) -> tuple[Tensor, float]:
+def hamiltonian(target: Target, z: Tensor, beta: float, step: Tensor, leapfrog: int) -> tuple[Tensor, float]:
     """Moves z by one proposal that leaves p(z) p(x | z) ** beta as it is, and returns the share that was accepted.
 
-    Leapfrog steps with unit mass and a correction by Metropolis (Neal, 2011).
+    Leapfrog steps and a correction by Metropolis (Neal, 2011); a step for each dimension is a diagonal mass.
     """
     momentum = torch.randn_like(z)
     energy, gradient = potential(target, z, beta)
