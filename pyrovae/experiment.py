@@ -19,7 +19,7 @@ from pyrovae.errors import PyrovaeError
 from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
 from pyrovae.objectives.prior_fit import PriorFit
-from pyrovae.schema import TABLES, construct, factory_of, row
+from pyrovae.schema import TABLES, construct, factory_of, options, row
 from pyrovae.seeding import seeded
 from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
@@ -37,16 +37,26 @@ def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
     return dataset
 
 
-def named_data(name: str, overrides: Sequence[str] = (), data_dir: Path | None = None) -> Dataset:
+def named_data(
+    name: str, overrides: Sequence[str] = (), data_dir: Path | None = None, *, like: Dataset | None = None
+) -> Dataset:
     """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder.
+
+    Args:
+        name: A row or a path.
+        overrides: Options, such as ``data.support=count``.
+        data_dir: Where they are looked for first.
+        like: Other data, whose binarisation these get where they have that option.
 
     Raises:
         PyrovaeError: There is no such name, or the file cannot be read.
     """
     kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
     own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
-    row("data", kind if own else name)  # names the nearest one where there is none
-    return make_data(of_data({"name": kind, "path": name} if own else {"name": name}, overrides), data_dir)
+    known = options(row("data", kind if own else name))  # names the nearest one where there is none
+    same = [f"data.binarize={like.binarize}"] if like is not None and "binarize" in known else []
+    section = {"name": kind, "path": name} if own else {"name": name}
+    return make_data(of_data(section, [*same, *overrides]), data_dir)
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:

@@ -128,7 +128,7 @@ def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None
         evidence_options(experiment, request)["data"],
         evidence_of(directory, vae),
         cache_dir() / "classifiers",
-        None if request.against is None else named_data(request.against, data_dir=data_dir),
+        None if request.against is None else named_data(request.against, data_dir=data_dir, like=dataset),
         None if request.background is None else load_vae(request.background),
     )
     for name in SECTIONS:

@@ -14,6 +14,21 @@ DIGITS = "digits-gaussian-mixture"
 TINY = Path(__file__).with_name("tiny.toml")
 Maker = Callable[..., Path]
 
+# Options of every section of an evaluation that make it take less than a second.
+SMALL: dict[str, dict[str, Any]] = {
+    "ais": {"annealed": 3, "temperatures": 3, "chains": 2, "leapfrog": 2},
+    "gaps": {"optimised": 3, "steps": 3, "draws": 50, "temperatures": 3, "chains": 2},
+    "nuts": {"sampled": 1, "chains": 2, "warmup": 5, "draws": 10},
+    "calibration": {"simulated": 100, "draws": 9},
+    "latent": {"codes": 30, "draws": 20},
+    "analysis": {"data": 4, "draws": 25},
+    "generation": {"samples": 50, "neighbours": 2, "resamples": 5, "training": 60},
+    "representation": {"training": 200, "few": 2, "subsets": 2, "resamples": 5},
+    "disentanglement": {},
+    "outliers": {"each": 10, "particles": 30},
+    "gradients": {"particles": [1, 2], "repeats": 5, "batch": 8},
+}
+
 
 def invoke(*args: object) -> Result:
     """Calls the command line; an exception that it does not turn into an exit code is raised."""
@@ -43,6 +58,12 @@ def sets(options: Mapping[str, Any]) -> list[str]:
     """Writes options as ``--set key=value``; what is None is left out."""
     values = {key: str(value).lower() if isinstance(value, bool) else value for key, value in options.items()}
     return [word for key, value in values.items() if value is not None for word in ("--set", f"{key}={value}")]
+
+
+def judged(run: Path) -> str:
+    """Judges a run by every section that applies, with small sizes, and returns what that prints."""
+    small = {f"{section}.{key}": value for section, options in SMALL.items() for key, value in options.items()}
+    return succeeds("evaluate", run, *sets(small))
 
 
 def train(root: Path, name: str, options: Mapping[str, Any] | None = None, *, figures: bool = False) -> Path:

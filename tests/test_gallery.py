@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from commands import TINY, files, real, sets, succeeds, train
+from commands import TINY, files, judged, real, sets, succeeds, train
 from PIL import Image
 
 from pyrovae import experiment
@@ -29,7 +29,7 @@ def train_on(folder: Path, options: dict[str, Any], **arrays: np.ndarray) -> Pat
     np.savez(folder / "mine.npz", **arrays)
     known = GAUSSIAN | {"data.path": folder / "mine.npz"} | options
     run = train(folder / "runs", "a", known, figures=True)
-    assert "log p(x" in succeeds("evaluate", run, "--annealed", 4, "--temperatures", 8)
+    assert "log p(x" in judged(run)
     succeeds("sample", run, "--count", 4, "-o", folder / "sample.npy")
     sampled = np.load(folder / "sample.npy")
     assert sampled.shape == (4, *arrays["x"].shape[1:])
@@ -40,7 +40,7 @@ def train_on(folder: Path, options: dict[str, Any], **arrays: np.ndarray) -> Pat
 @pytest.mark.slow
 def test_a_conditional_vae_from_end_to_end(tmp_path: Path) -> None:
     run = train(tmp_path, "cvae", {"vae.conditional": True}, figures=True)
-    assert "log p(x | y)" in succeeds("evaluate", run, "--annealed", 4, "--temperatures", 8)
+    assert "log p(x | y)" in judged(run)
     assert {"samples_by_class", "walk", "interpolation", "traversals"} <= drawn(run)
     assert not {"manifold", "pools"} & drawn(run)
     assert Path(succeeds("sample", run, "--class", 3, "--count", 2).strip()).is_file()

@@ -12,7 +12,7 @@ import numpy as np
 import pyro
 import pytest
 import torch
-from commands import Maker, contents, invoke, refusal, succeeds
+from commands import SMALL, Maker, contents, invoke, refusal, succeeds, train
 from matplotlib.figure import Figure
 
 from pyrovae import VAE, judging, load
@@ -150,20 +150,6 @@ def test_an_evaluation_changes_no_weight_and_no_number_of_the_record(copied: Mak
 
 # ------------------------------------------------------------------------------------------- every section of the table
 
-SMALL: dict[str, dict[str, Any]] = {
-    "ais": {"annealed": 3, "temperatures": 3, "chains": 2, "leapfrog": 2},
-    "gaps": {"optimised": 3, "steps": 3, "draws": 50, "temperatures": 3, "chains": 2},
-    "nuts": {"sampled": 1, "chains": 2, "warmup": 5, "draws": 10},
-    "calibration": {"simulated": 100, "draws": 9},
-    "latent": {"codes": 30, "draws": 20},
-    "analysis": {"data": 4, "draws": 25},
-    "generation": {"samples": 30, "neighbours": 2, "resamples": 5, "training": 60},
-    "representation": {"training": 200, "few": 2, "subsets": 2, "resamples": 5},
-    "disentanglement": {},
-    "outliers": {"each": 10, "particles": 30},
-    "gradients": {"particles": [1, 2], "repeats": 5, "batch": 8},
-}
-
 
 def state_of(vae: VAE) -> list[Any]:
     """Returns all of a VAE that an evaluation must leave alone, byte for byte."""
@@ -207,3 +193,22 @@ def test_gradients_has_a_command_of_its_own(copied: Maker) -> None:
     printed = succeeds("gradients", run, "--set", "particles=[1, 2]", "--set", "repeats=5", "--set", "batch=8")
     assert "gradients (particles = [1, 2], repeats = 5, batch = 8)" in printed
     assert numbers(run)["sections"]["gradients"]["options"]["particles"] == [1, 2]
+
+
+@pytest.mark.parametrize("binarize", ["none", "static"])
+def test_other_data_are_read_as_the_run_s_own(
+    tmp_path: Path, two: list[int], monkeypatch: pytest.MonkeyPatch, binarize: str
+) -> None:
+    """Mutations: the row's default binarisation, which would be refused or compared unlike."""
+    likelihood = "bernoulli" if binarize == "static" else "discretized-logistic"
+    run = train(tmp_path, "run", {"data.binarize": binarize, "likelihood.name": likelihood})
+    seen = []
+
+    def look(judged: Judged) -> Findings:
+        assert judged.against is not None
+        seen.append(judged.against.binarize)
+        return Findings({}, ["seen"])
+
+    monkeypatch.setitem(SECTIONS, "count", look)
+    succeeds("evaluate", run, "--only", "count", "--against", "digits")
+    assert seen == [binarize]
