@@ -245,3 +245,21 @@ def test_rate_and_distortion_are_drawn_with_their_betas(tmp_path: Path, monkeypa
     assert picture.stat().st_size > 5000
     lacking = write_run(tmp_path, "c")
     assert "c has no rate" in refusal("compare", lacking, "--rate-distortion", picture)
+
+
+# ------------------------------------------------------------------------------------------- what ships
+
+RESULTS = Path(__file__).parent.parent / "experiments" / "results"
+
+
+def test_the_table_of_shipped_results_is_what_compare_prints(tmp_path: Path) -> None:
+    """The page shows the arrays beside it: a number that was typed would differ."""
+    names = sorted(path.name for path in RESULTS.iterdir())
+    assert len(names) >= 3
+    printed = succeeds("compare", *names, "--runs-dir", tmp_path)
+    shown = (RESULTS.parent / "README.md").read_text(encoding="utf-8")
+    lines = [line for line in printed.splitlines() if line.startswith("| mnist-gated") or " is better than " in line]
+    assert len(lines) == 2 * len(names) - 1
+    for line in lines:
+        assert line in shown
+    assert all(path.stat().st_size < 50_000 for path in RESULTS.rglob("*") if path.is_file())

@@ -29,7 +29,7 @@ from pyrovae.vae import VAE, is_proper
 SHARPNESS = 4.0  # of the sigmoid that spaces the temperatures: most of them stand where little of the likelihood counts
 TARGET = 0.65  # share of proposals accepted, the best for Hamiltonian Monte Carlo (Beskos et al., 2013)
 GAIN = 0.2  # by which a step size follows the acceptance in the pilot run
-PILOT, PILOT_DATA = 200, 32  # proposals of the pilot run at least, in two passes or more, and data of it at most
+PILOT, PILOT_DATA = 200, (8, 32)  # proposals of the pilot run at least, in two passes or more; its data, few to many
 LARGEST_CHUNK = 4  # times as many numbers at once as importance sampling takes: gradients need more, so fewer would do
 
 # Takes z of shape (chains, n, D) and returns log p(z) and log p(x | z), each (chains, n).
@@ -190,7 +190,9 @@ def tuned(
     """
     check_prior(vae)
     betas = spaced(temperatures)
-    batch = next(batches(vae, x, y, size=min(PILOT_DATA, chunk_size(x, chains))))
+    # Many temperatures need fewer data each: neighbours have nearly the same steps.
+    data = min(max(PILOT_DATA[0], PILOT_DATA[1] * PILOT // temperatures), PILOT_DATA[1], chunk_size(x, chains))
+    batch = next(batches(vae, x, y, size=data))
     dimensions = vae.prior(*batch[1:]).event_shape[0]
     path = Path(betas, torch.full((temperatures - 1, dimensions), 0.1), leapfrog, chains)
     passes = max(2, math.ceil(PILOT / temperatures))
