@@ -12,6 +12,7 @@ from tqdm import tqdm
 from pyrovae import figures
 from pyrovae.data import Dataset
 from pyrovae.mixtures import Mixture
+from pyrovae.paths import linear
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE, is_proper
 
@@ -156,8 +157,7 @@ def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int
     rows = min(rows, len(x) // 2)
     ends = torch.arange(2 * rows) if y is None else pairs(y, rows, alike=vae.conditional)
     z = vae.embed(x[ends], label_of(vae, y, ends)).unflatten(0, (rows, 2))
-    share = torch.linspace(0, 1, STEPS, device=z.device)[:, None]
-    points = z[:, :1] * (1 - share) + z[:, 1:] * share
+    points = linear(z[:, 0], z[:, 1], steps=STEPS)
     label = label_of(vae, y, ends)
     labels = None if label is None else label.unflatten(0, (rows, 2))[:, :1].expand(rows, STEPS)
     originals = x[ends].unflatten(0, (rows, 2))

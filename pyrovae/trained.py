@@ -1,7 +1,8 @@
 """What people do with a trained VAE: embed, score, sample, reconstruct, traverse and interpolate; files in, files out.
 
-A picture goes to ``.png``; numbers go to ``.npy``, or to ``.csv`` with the names of the columns. Data are read as the
-run's own were (grey levels, binarisation, standardisation) and are written in the user's units.
+A picture goes to ``.png``, a path to ``.gif`` too; numbers go to ``.npy``, or to ``.csv`` with the names of the
+columns. Data are read as the run's own were (grey levels, binarisation, standardisation) and are written in the user's
+units.
 """
 
 import csv
@@ -21,11 +22,14 @@ from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Evidence, log_marginal
 from pyrovae.evaluation.evidence import batches
 from pyrovae.experiment import described, load, load_vae
+from pyrovae.paths import path_named
 from pyrovae.seeding import seeded
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # data encoded at once
 SHOWN = 20  # data in a picture of reconstructions
+ANIMATED = 48  # steps of a path in a GIF, 4 seconds each way
+SAVED = (".png", ".npy", ".csv")
 
 Rows = tuple[Tensor, Tensor | None]
 
@@ -134,7 +138,7 @@ def sample(
     mean: bool = False,
 ) -> Path:
     """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z]."""
-    check_suffix(output, ".png", ".npy", ".csv")
+    check_suffix(output, *SAVED)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
         drawn = run.vae.sample(count, y, mean=mean or output.suffix == ".png")
@@ -186,18 +190,27 @@ def interpolate(
     ends: tuple[str, str],
     data_dir: Path | None = None,
     *,
-    steps: int = 9,
+    path: str = "linear",
+    steps: int | None = None,
     label: str | None = None,
 ) -> Path:
-    """Saves the straight path in latent space from one datum to another, both test indices or files.
+    """Saves a path of :data:`pyrovae.paths.PATHS` in latent space between two data, both test indices or files.
 
-    A conditional VAE decodes the whole path with one label, the first datum's unless one is named.
+    A conditional VAE decodes the whole path with one label, the first datum's unless one is named. A GIF goes there
+    and back, so that its loop has no jump of its own.
+
+    Raises:
+        PyrovaeError: There is no such path or datum, or the path follows a density that the prior has not.
     """
+    check_suffix(output, *SAVED, ".gif")
+    animated, way = output.suffix == ".gif", path_named(path)
+    steps = steps or (ANIMATED if animated else gallery.STEPS)
     (x, y), (x_end, y_end) = (endpoint(run, end, data_dir, label) for end in ends)
-    start, stop = run.vae.embed(x, y), run.vae.embed(x_end, y_end)
-    share = torch.linspace(0, 1, steps, device=start.device)[:, None]
-    points = (start * (1 - share) + stop * share)[None]
-    decoded = run.vae.decode(points, None if y is None else y.expand(1, steps))
+    labels = None if y is None else y.expand(1, steps)
+    codes = run.vae.embed(x, y), run.vae.embed(x_end, y_end)
+    decoded = run.vae.decode(way(*codes, steps=steps, prior=run.vae.prior(labels)), labels)
+    if animated:
+        return figures.animate(torch.cat([decoded[0], decoded[0, 1:-1].flip(0)]), output, span=run.span)
     originals = torch.stack([x, x_end], 1)
     return save(run, output, decoded[0], lambda: figures.interpolation(decoded, originals=originals, span=run.span))
 
@@ -217,7 +230,7 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
 
 def save(run: Trained, path: Path, values: Tensor, draw: Any) -> Path:
     """Saves data as a picture, or as numbers in the user's units."""
-    check_suffix(path, ".png", ".npy", ".csv")
+    check_suffix(path, *SAVED)
     if path.suffix == ".png":
         return figures.save(draw(), path)
     units = run.units
