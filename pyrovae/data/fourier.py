@@ -19,7 +19,7 @@ class Fourier(NamedTuple):
     """A short-time Fourier transform in which a sine of amplitude 1 has magnitude 1 where it peaks.
 
     Attributes:
-        window: Samples that one spectrum is taken of.
+        window: Samples that one spectrum is taken of, an even number.
         hop: Samples from one spectrum to the next, at most half a window.
 
     Example:
@@ -108,6 +108,5 @@ def convergence(magnitude: Tensor, waves: Tensor, fourier: Fourier) -> Tensor:
 
 def _norm(values: Tensor, fourier: Fourier) -> Tensor:
     weight = torch.full((fourier.bins, 1), 2.0, dtype=values.dtype)
-    weight[0] = 1  # frequency 0 is its own negative, and so is half the rate, which an odd window does not have
-    weight[-1] = 2 - (fourier.window + 1) % 2
+    weight[[0, -1]] = 1  # frequency 0 is its own negative, and so is half the rate
     return (weight.to(values.device) * values.square()).sum((-1, -2)).sqrt()

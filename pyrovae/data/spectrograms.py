@@ -38,7 +38,7 @@ class Spectrograms:
         hop: Samples from one column to the next.
 
     Raises:
-        PyrovaeError: Windows leave gaps, a sound is shorter than one, or a band holds none of its frequencies.
+        PyrovaeError: Windows leave gaps or have no middle, a sound is shorter than one, or a band holds none of its frequencies.
 
     Example:
         >>> spectrograms = Spectrograms(samples=640)
@@ -59,6 +59,9 @@ class Spectrograms:
     hop: int = 80
 
     def __post_init__(self) -> None:
+        if self.window % 2:  # no sample would be its middle
+            hint = f"data.window = {self.window + 1}; powers of 2 are fastest"
+            raise PyrovaeError(f"data.window = {self.window} is odd", hint=hint, exit_code=2)
         if 2 * self.hop > self.window:
             message = f"data.hop = {self.hop} is more than half of data.window = {self.window}"
             raise PyrovaeError(message, hint=f"data.hop = {max(1, self.window // 4)} is usual", exit_code=2)
