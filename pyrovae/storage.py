@@ -78,6 +78,15 @@ def write_array(path: Path, array: np.ndarray) -> None:
     write(path, buffer.getvalue())
 
 
+def write_sound(path: Path, rate: int, wave: np.ndarray) -> None:
+    """Writes samples within [-1, 1] as a .wav file of 16 bits; what is louder is cut off."""
+    from scipy.io import wavfile
+
+    buffer = io.BytesIO()
+    wavfile.write(buffer, rate, np.rint(wave * 2.0**15).clip(-(2**15), 2**15 - 1).astype(np.int16))
+    write(path, buffer.getvalue())
+
+
 def read_json(path: Path, *wanted: str) -> dict[str, Any]:
     """Returns the content of one of a run's JSON files, which must have the keys that are wanted.
 

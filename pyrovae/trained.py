@@ -1,8 +1,8 @@
 """What people do with a trained VAE: embed, score, sample, reconstruct, traverse and interpolate; files in, files out.
 
 A picture goes to ``.png``, a path to ``.gif`` too; numbers go to ``.npy``, or to ``.csv`` with the names of the
-columns. Data are read as the run's own were (grey levels, binarisation, standardisation) and are written in the user's
-units.
+columns; sounds go to ``.wav``. Data are read as the run's own were (grey levels, binarisation, standardisation,
+spectrograms) and are written in the user's units.
 """
 
 import csv
@@ -14,9 +14,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyrovae import figures, gallery, storage
 from pyrovae.data.apply import read_rows
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Evidence, log_marginal
@@ -29,7 +31,8 @@ from pyrovae.vae import VAE
 CHUNK = 1000  # data encoded at once
 SHOWN = 20  # data in a picture of reconstructions
 ANIMATED = 48  # steps of a path in a GIF, 4 seconds each way
-SAVED = (".png", ".npy", ".csv")
+PAUSE = 0.2  # seconds of silence after a sound
+SHOW = (".png", ".wav")  # what is looked at or listened to, and not reckoned with
 
 Rows = tuple[Tensor, Tensor | None]
 
@@ -52,6 +55,17 @@ class Trained:
         """What its data were standardised by."""
         units = self.description.get("units")
         return None if units is None else Units.from_dict(units)
+
+    @property
+    def sound(self) -> Spectrograms | None:
+        """How its data became pictures, if they are sounds."""
+        sound = self.description.get("sound")
+        return None if sound is None else Spectrograms.from_dict(sound)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What data can be written to."""
+        return (".png", ".npy", ".csv", *([] if self.sound is None else [".wav"]))
 
     @property
     def standardised(self) -> bool:
@@ -137,11 +151,11 @@ def sample(
     seed: int = 0,
     mean: bool = False,
 ) -> Path:
-    """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z]."""
-    check_suffix(output, *SAVED)
+    """Draws data, all of one class where one is named; pictures and sounds, and numbers if asked, are E[x | z]."""
+    check_suffix(output, *run.suffixes)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
-        drawn = run.vae.sample(count, y, mean=mean or output.suffix == ".png")
+        drawn = run.vae.sample(count, y, mean=mean or output.suffix in SHOW)
     title = f"samples of {'the prior' if label is None else f'class {label}'}, E[x | z]"
     return save(run, output, drawn, lambda: figures.image_grid(drawn, title=title, span=run.span))
 
@@ -229,12 +243,14 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
 
 
 def save(run: Trained, path: Path, values: Tensor, draw: Any) -> Path:
-    """Saves data as a picture, or as numbers in the user's units."""
-    check_suffix(path, *SAVED)
+    """Saves data as a picture, as sounds one after the other, or as numbers in the user's units."""
+    check_suffix(path, *run.suffixes)
     if path.suffix == ".png":
         return figures.save(draw(), path)
     units = run.units
     values = values if units is None else units.to_user(values)
+    if path.suffix == ".wav":
+        return write_sounds(path, run.sound or Spectrograms(), values)
     names = units.columns if units is not None and units.columns else None
     return write_numbers(path, values, names or [f"x{d}" for d in range(values[0].numel())])
 
@@ -246,6 +262,15 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
         storage.write_array(path, array)
     else:
         write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
+    return path
+
+
+def write_sounds(path: Path, sound: Spectrograms, decibels: Tensor) -> Path:
+    """Writes spectrograms, of shape ``(..., 1, mels, frames)``, as sounds one after the other, each with a pause."""
+    waves = sound.waves(decibels.detach().cpu().reshape(-1, *sound.event_shape))
+    waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1)  # as loud as they can be without being cut off
+    path.parent.mkdir(parents=True, exist_ok=True)
+    storage.write_sound(path, sound.rate, pad(waves, (0, round(PAUSE * sound.rate))).flatten().numpy())
     return path
 
 

@@ -22,7 +22,7 @@ from pyrovae.cli.places import figure, open_run
 def sample(
     *, run: str, label: str | None, count: int, mean: bool, output: Path | None, seed: int, runs_dir: Path
 ) -> None:
-    """Draw data from the model of RUN: numbers are draws of x, a picture shows E[x | z] of each draw of z."""
+    """Draw data from the model of RUN: numbers are draws of x, a picture or a sound is E[x | z] of each draw of z."""
     from pyrovae import trained
 
     opened = open_run(run, runs_dir)

@@ -8,6 +8,7 @@ function that ends in `make_dataset`, and one line here.
 from collections.abc import Callable
 
 from pyrovae.data.arrays import array
+from pyrovae.data.audio import audio
 from pyrovae.data.celeba import celeba
 from pyrovae.data.cifar10 import cifar10
 from pyrovae.data.dataset import Dataset, Split
@@ -36,6 +37,7 @@ DATA: dict[str, Callable[..., Dataset]] = {
     "array": array,
     "csv": csv_table,
     "folder": folder,
+    "audio": audio,
 }
 
 __all__ = ["DATA", "Dataset", "Split", "fetch", "make_dataset"]

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data.arrays import load_arrays
+from pyrovae.data.audio import SOUNDS, list_recordings, read_recordings
 from pyrovae.data.binarize import binarize_once
 from pyrovae.data.checks import (
     Array,
@@ -27,6 +28,7 @@ from pyrovae.data.checks import (
     to_pixels,
 )
 from pyrovae.data.folder import COUNTS, SUFFIXES, Channels, read_folder, read_images
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.supports import check_values
 from pyrovae.data.tables import Delimiter, read_header, read_table
 from pyrovae.data.units import Units
@@ -44,9 +46,10 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
     """Returns what the programs of a trained model read of a file.
 
     Args:
-        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images.
+        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images; of sounds, `.wav` or a folder of them.
         like: What the run's data were: `support`, `max_level`, `binarize`, `event_shape`, `classes`, `units` (as
-            `Units.to_dict` writes them, or None), `missing`, `seed`.
+            `Units.to_dict` writes them, or None), `missing`, `seed`, and of sounds `sound`, as
+            `Spectrograms.to_dict` writes it.
         labels: Whether to read labels; a model that needs none takes files whose labels are missing or unknown to it.
 
     Returns:
@@ -68,6 +71,8 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
 def _read_file(
     file: Path, like: Description, units: Units | None, *, labels: bool
 ) -> tuple[Array, Array | Sequence[str] | None]:
+    if like.get("sound") and (file.is_dir() or file.suffix.lower() in SOUNDS.suffixes):
+        return _read_sounds(file, Spectrograms.from_dict(like["sound"]))
     if file.is_dir():
         x, names = read_folder(file, *_image_shape(file, like["event_shape"]))
         return x, names or None
@@ -77,6 +82,13 @@ def _read_file(
     if suffix in SUFFIXES:
         return read_images([file], *_image_shape(file, like["event_shape"])), None
     return _read_table(file, like, units, labels=labels) if suffix == ".csv" else load_arrays(file)
+
+
+def _read_sounds(file: Path, sound: Spectrograms) -> tuple[Array, Sequence[str] | None]:
+    if file.is_file():
+        return sound.pictures(read_recordings([file], sound)).numpy(), None
+    files, labels = list_recordings(file)
+    return sound.pictures(read_recordings(files, sound)).numpy(), labels or None
 
 
 def _image_shape(file: Path, event_shape: Sequence[int]) -> tuple[Sequence[int], Channels]:

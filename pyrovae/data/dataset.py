@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from pyrovae.data.binarize import Binarize, binarize_once, draw, keep_missing
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.split import Split
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
@@ -41,6 +42,7 @@ class Dataset:
         seed: Names the split and the noise of what is binarised once.
         missing: Whether x may hold NaN, for what was not observed.
         units: How x came from the units of the user's file; None where it is read as it is.
+        sound: How sounds became x, in these units, and can be had back; None where x is no sound.
 
     Raises:
         PyrovaeError: `train` holds grey bytes and `max_level` is missing.
@@ -65,6 +67,7 @@ class Dataset:
     seed: int = 0
     missing: bool = False
     units: Units | None = None
+    sound: Spectrograms | None = None
 
     def __post_init__(self) -> None:
         scaled = self.support in ("levels", "unit") or self.binarize == "dynamic"
