@@ -16,7 +16,7 @@ from pyrovae.configuration import Experiment, of_data, read
 from pyrovae.data import Dataset
 from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
-from pyrovae.networks.counts import log_counts
+from pyrovae.networks import log_counts, one_hot
 from pyrovae.objectives import Objective
 from pyrovae.objectives.prior_fit import PriorFit
 from pyrovae.schema import TABLES, construct, factory_of, options, row
@@ -71,6 +71,7 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "levels": dataset.levels,
         "missing": dataset.missing,
         "units": None if dataset.units is None else dataset.units.to_dict(),
+        "alphabet": dataset.alphabet,
         "seed": dataset.seed,
         "sizes": [len(split) for split in dataset],
         "hashes": dataset.hashes(),
@@ -99,7 +100,7 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
         "classes": classes if conditional else 0,
     }
     encoder, decoder = (make_network(experiment, section) for section in ("encoder", "decoder"))
-    networks = {"likelihood": decoder, "posterior": log_counts(encoder) if context["support"] == "count" else encoder}
+    networks = {"likelihood": decoder, "posterior": reading(encoder, context["support"], context["levels"])}
     with seeded(0):  # a decoder may be asked for several numbers an element, which would look like a picture to it
         decoder((context["latent_dim"],), context["event_shape"])
     parts = {
@@ -116,6 +117,13 @@ def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Da
         examples, context["example_labels"] = dataset.batch(index)
         context["examples"] = filled(examples)
     return VAE(construct(prior, experiment.chosen("prior"), context), **parts, missing=description["missing"])
+
+
+def reading(encoder: Any, support: str, levels: int | None) -> Any:
+    """Returns an encoder that reads data of a support as numbers that a network can use."""
+    if support == "characters" and levels is not None:
+        return one_hot(encoder, levels)
+    return log_counts(encoder) if support == "count" else encoder
 
 
 def make_network(experiment: Experiment, section: str) -> Any:
@@ -222,7 +230,7 @@ def described(directory: Path) -> dict[str, Any]:
     """Returns what a run says of its data, with what manifests of the first revisions do not say."""
     data: dict[str, Any] = storage.read_json(directory / runs.MANIFEST, "data", "model")["data"]
     levels = 2 if data["support"] == "binary" else None
-    return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
+    return {"levels": levels, "missing": False, "units": None, "seed": 0, "alphabet": ""} | data
 
 
 def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Dataset]:

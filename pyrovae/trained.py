@@ -1,11 +1,10 @@
 """What people do with a trained VAE: embed, score, sample, reconstruct, traverse and interpolate; files in, files out.
 
-A picture goes to ``.png``; numbers go to ``.npy``, or to ``.csv`` with the names of the columns. Data are read as the
+A picture goes to ``.png``; numbers go to ``.npy``, or to ``.csv`` with the names of the columns; texts go to ``.txt``,
+one a line, or to ``.csv``. Data are read as the
 run's own were (grey levels, binarisation, standardisation) and are written in the user's units.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from pyrovae.evaluation import Evidence, log_marginal
 from pyrovae.evaluation.evidence import batches
 from pyrovae.experiment import described, load, load_vae
 from pyrovae.seeding import seeded
+from pyrovae.text_gallery import write_texts
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # data encoded at once
@@ -48,6 +48,16 @@ class Trained:
         """What its data were standardised by."""
         units = self.description.get("units")
         return None if units is None else Units.from_dict(units)
+
+    @property
+    def alphabet(self) -> str:
+        """The characters of its data, if they are text."""
+        return str(self.description["alphabet"])
+
+    @property
+    def endings(self) -> tuple[str, ...]:
+        """How files of its data may end."""
+        return (".png", ".txt", ".csv") if self.alphabet else (".png", ".npy", ".csv")
 
     @property
     def standardised(self) -> bool:
@@ -119,7 +129,7 @@ def score(
         evidence = log_marginal(run.vae, x, y, particles=particles, progress=True)
     names = ["row", evidence.name + (", x standardised" if run.standardised else ""), "mc_error", "khat"]
     columns = (evidence.log_prob.tolist(), evidence.mc_error.tolist(), evidence.khat.tolist())
-    write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
+    storage.write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
     return evidence
 
 
@@ -133,11 +143,14 @@ def sample(
     seed: int = 0,
     mean: bool = False,
 ) -> Path:
-    """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z]."""
-    check_suffix(output, ".png", ".npy", ".csv")
+    """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z].
+
+    Texts are draws of x everywhere, or if asked the likeliest text of each z.
+    """
+    check_suffix(output, *run.endings)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
-        drawn = run.vae.sample(count, y, mean=mean or output.suffix == ".png")
+        drawn = run.vae.sample(count, y, mean=mean or (output.suffix == ".png" and not run.alphabet))
     title = f"samples of {'the prior' if label is None else f'class {label}'}, E[x | z]"
     return save(run, output, drawn, lambda: figures.image_grid(drawn, title=title, span=run.span))
 
@@ -150,6 +163,8 @@ def reconstruct(
     x, y = run.rows(data, data_dir, label)
     back = torch.cat([run.vae.reconstruct(*batch) for batch in batches(run.vae, x, y, size=CHUNK)])
     pairs = x[:SHOWN].nan_to_num(), back[:SHOWN]
+    if run.alphabet and output.suffix == ".png":
+        return write_texts(output, torch.stack(pairs, 1), run.alphabet)
     return save(run, output, back, lambda: figures.reconstructions(*pairs, span=run.span))
 
 
@@ -217,7 +232,9 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
 
 def save(run: Trained, path: Path, values: Tensor, draw: Any) -> Path:
     """Saves data as a picture, or as numbers in the user's units."""
-    check_suffix(path, ".png", ".npy", ".csv")
+    check_suffix(path, *run.endings)
+    if run.alphabet:
+        return write_texts(path, values, run.alphabet)
     if path.suffix == ".png":
         return figures.save(draw(), path)
     units = run.units
@@ -232,15 +249,8 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
     if path.suffix == ".npy":
         storage.write_array(path, array)
     else:
-        write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
+        storage.write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
     return path
-
-
-def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    storage.write(path, text.getvalue().encode())
 
 
 def check_suffix(path: Path, *known: str) -> None:
