@@ -1,12 +1,10 @@
 """What people do with a trained VAE: embed, score, sample, reconstruct, traverse and interpolate; files in, files out.
 
 A picture goes to ``.png``, a path to ``.gif`` too; numbers go to ``.npy``, or to ``.csv`` with the names of the
-columns; sounds go to ``.wav``. Data are read as the run's own were (grey levels, binarisation, standardisation,
-spectrograms) and are written in the user's units.
+columns; sounds go to ``.wav``, texts to ``.txt``, one a line, or to ``.csv``. Data are read as the run's own were (grey
+levels, binarisation, standardisation, spectrograms) and are written in the user's units.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from pyrovae.evaluation.evidence import batches
 from pyrovae.experiment import described, load, load_vae
 from pyrovae.paths import path_named
 from pyrovae.seeding import seeded
+from pyrovae.text_gallery import write_texts
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # data encoded at once
@@ -63,8 +62,15 @@ class Trained:
         return None if sound is None else Spectrograms.from_dict(sound)
 
     @property
+    def alphabet(self) -> str:
+        """The characters of its data, if they are text."""
+        return str(self.description["alphabet"])
+
+    @property
     def suffixes(self) -> tuple[str, ...]:
         """What data can be written to."""
+        if self.alphabet:
+            return (".png", ".txt", ".csv")
         return (".png", ".npy", ".csv", *([] if self.sound is None else [".wav"]))
 
     @property
@@ -137,7 +143,7 @@ def score(
         evidence = log_marginal(run.vae, x, y, particles=particles, progress=True)
     names = ["row", evidence.name + (", x standardised" if run.standardised else ""), "mc_error", "khat"]
     columns = (evidence.log_prob.tolist(), evidence.mc_error.tolist(), evidence.khat.tolist())
-    write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
+    storage.write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
     return evidence
 
 
@@ -151,11 +157,14 @@ def sample(
     seed: int = 0,
     mean: bool = False,
 ) -> Path:
-    """Draws data, all of one class where one is named; pictures and sounds, and numbers if asked, are E[x | z]."""
+    """Draws data, all of one class where one is named; pictures and sounds, and numbers if asked, are E[x | z].
+
+    Texts are draws of x everywhere, or if asked the likeliest text of each z.
+    """
     check_suffix(output, *run.suffixes)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
-        drawn = run.vae.sample(count, y, mean=mean or output.suffix in SHOW)
+        drawn = run.vae.sample(count, y, mean=mean or (output.suffix in SHOW and not run.alphabet))
     title = f"samples of {'the prior' if label is None else f'class {label}'}, E[x | z]"
     return save(run, output, drawn, lambda: figures.image_grid(drawn, title=title, span=run.span))
 
@@ -168,6 +177,8 @@ def reconstruct(
     x, y = run.rows(data, data_dir, label)
     back = torch.cat([run.vae.reconstruct(*batch) for batch in batches(run.vae, x, y, size=CHUNK)])
     pairs = x[:SHOWN].nan_to_num(), back[:SHOWN]
+    if run.alphabet and output.suffix == ".png":
+        return write_texts(output, torch.stack(pairs, 1), run.alphabet)
     return save(run, output, back, lambda: figures.reconstructions(*pairs, span=run.span))
 
 
@@ -216,7 +227,7 @@ def interpolate(
     Raises:
         PyrovaeError: There is no such path or datum, or the path follows a density that the prior has not.
     """
-    check_suffix(output, *SAVED, ".gif")
+    check_suffix(output, *run.suffixes, *([] if run.alphabet else [".gif"]))
     animated, way = output.suffix == ".gif", path_named(path)
     steps = steps or (ANIMATED if animated else gallery.STEPS)
     (x, y), (x_end, y_end) = (endpoint(run, end, data_dir, label) for end in ends)
@@ -243,8 +254,10 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
 
 
 def save(run: Trained, path: Path, values: Tensor, draw: Any) -> Path:
-    """Saves data as a picture, as sounds one after the other, or as numbers in the user's units."""
+    """Saves data as a picture, as sounds one after the other, as texts, or as numbers in the user's units."""
     check_suffix(path, *run.suffixes)
+    if run.alphabet:
+        return write_texts(path, values, run.alphabet)
     if path.suffix == ".png":
         return figures.save(draw(), path)
     units = run.units
@@ -261,7 +274,7 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
     if path.suffix == ".npy":
         storage.write_array(path, array)
     else:
-        write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
+        storage.write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
     return path
 
 
@@ -272,13 +285,6 @@ def write_sounds(path: Path, sound: Spectrograms, decibels: Tensor) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
     storage.write_sound(path, sound.rate, pad(waves, (0, round(PAUSE * sound.rate))).flatten().numpy())
     return path
-
-
-def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    storage.write(path, text.getvalue().encode())
 
 
 def check_suffix(path: Path, *known: str) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyrovae.data.alphabet import to_codes
 from pyrovae.data.arrays import load_arrays
 from pyrovae.data.audio import SOUNDS, list_recordings, read_recordings
 from pyrovae.data.binarize import binarize_once
@@ -31,6 +32,7 @@ from pyrovae.data.folder import COUNTS, SUFFIXES, Channels, read_folder, read_im
 from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.supports import check_values
 from pyrovae.data.tables import Delimiter, read_header, read_table
+from pyrovae.data.text import read_texts
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
@@ -46,9 +48,10 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
     """Returns what the programs of a trained model read of a file.
 
     Args:
-        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images; of sounds, `.wav` or a folder of them.
+        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images; of sounds, `.wav` or a folder of them; for texts
+            `.txt`, or `.csv` with a column `text` and perhaps one called `label`.
         like: What the run's data were: `support`, `max_level`, `binarize`, `event_shape`, `classes`, `units` (as
-            `Units.to_dict` writes them, or None), `missing`, `seed`, and of sounds `sound`, as
+            `Units.to_dict` writes them, or None), `missing`, `seed`, of texts `alphabet`, and of sounds `sound`, as
             `Spectrograms.to_dict` writes it.
         labels: Whether to read labels; a model that needs none takes files whose labels are missing or unknown to it.
 
@@ -60,12 +63,25 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
         PyrovaeError: The file is damaged, or does not hold what the run's data did.
     """
     file = Path(file).expanduser()
+    if like["support"] == "characters":
+        return _read_texts(file, like, labels=labels)
     units = None if like["units"] is None else Units.from_dict(like["units"])
     values, named = _read_file(file, like, units, labels=labels)
     x = _shaped(file.name, values, tuple(like["event_shape"]))
     wanted = named if labels and like["classes"] else None
     y = None if wanted is None else _numbered(file.name, wanted, like["classes"], len(x))
     return _to_model(file.name, x, like, units), y
+
+
+def _read_texts(file: Path, like: Description, *, labels: bool) -> tuple[Tensor, Tensor | None]:
+    """Returns the codes of texts, and y of a table with a column `label`."""
+    if not file.is_file():
+        raise PyrovaeError(f"no data file {file}", hint="give a .txt file with one text a line, or a .csv table")
+    labelled = labels and like["classes"] and file.suffix.lower() == ".csv" and "label" in read_header(file)
+    texts, named = read_texts(file, label="label" if labelled else None)
+    x = to_codes(file.name, texts, like["alphabet"], *like["event_shape"])
+    y = _numbered(file.name, named, like["classes"], len(x)) if labelled else None
+    return torch.from_numpy(x).float(), y
 
 
 def _read_file(

@@ -123,7 +123,7 @@ def read_table(
     Raises:
         PyrovaeError: Names the file, and the line and column at fault.
     """
-    with _lines(file, delimiter) as lines:
+    with table_lines(file, delimiter) as lines:
         header = _header(file.name, lines)
         table = _choose(file.name, header, label, columns)
         places = [header.index(name) for name in table.columns]
@@ -152,7 +152,7 @@ def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
     Raises:
         PyrovaeError: The file is no table.
     """
-    with _lines(file, delimiter) as lines:
+    with table_lines(file, delimiter) as lines:
         return _header(file.name, lines)
 
 
@@ -187,7 +187,7 @@ Lines = Iterator[tuple[int, list[str]]]
 
 
 @contextmanager
-def _lines(file: Path, delimiter: Delimiter | None) -> Iterator[Lines]:
+def table_lines(file: Path, delimiter: Delimiter | None) -> Iterator[Lines]:
     """Opens a table and iterates over its lines that are not blank, each with its number."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:

@@ -14,8 +14,10 @@ import torch
 from torch import Tensor
 
 from pyrovae.data import Dataset
+from pyrovae.data.alphabet import to_texts
 from pyrovae.evaluation.classifier import Classifier, classifier_of, read_by
 from pyrovae.evaluation.judged import Findings, Judged
+from pyrovae.evaluation.latent import vectors
 from pyrovae.evaluation.manifolds import frechet_above, kernel, measured, nearest, overlap, share
 from pyrovae.evaluation.readings import Readings, confidence, modes, numbers
 from pyrovae.evaluation.samples import FEWEST, Box, Sets, Source, draw, gather, like, source_of
@@ -24,6 +26,7 @@ from pyrovae.ranges import Range
 
 NEAR = 0.01  # quantile of the distances of test data that samples should not fall below
 SHOWN = 10  # samples beside their nearest training data
+NEAREST = ("sample", "nearest training text")
 
 
 def generation(
@@ -184,16 +187,21 @@ def fine_scales(sets: Sets) -> Iterator[Findings]:
 def memorisation(sets: Sets, dataset: Dataset) -> Findings:
     """Says how many samples lie as near to training data as 1 % of the test data do; compare Meehan et al. (2020)."""
     from pyrovae.figures.generated import beside_nearest
+    from pyrovae.figures.texts import text_table
     from pyrovae.gallery import span_of
 
     size = len(sets.data)
-    index, distance = nearest(torch.cat([sets.samples, sets.data]), sets.training)
+    points = torch.cat([sets.samples, sets.data])
+    index, distance = nearest(vectors(points, dataset), vectors(sets.training, dataset))
     own, real = distance[:size], distance[size:]
     limit = torch.quantile(real, NEAR, interpolation="higher")
     found, floor = share(own <= limit), share(real <= limit)
     closest = own.argsort()[:SHOWN]
-    figure = beside_nearest(
-        sets.samples[closest], sets.training[index[closest]], distance=own[closest], span=span_of(dataset)
+    pairs = sets.samples[closest], sets.training[index[closest]]
+    figure = (
+        text_table([*zip(*(to_texts(codes, dataset.alphabet) for codes in pairs), strict=True)], columns=NEAREST)
+        if dataset.alphabet
+        else beside_nearest(*pairs, distance=own[closest], span=span_of(dataset))
     )
     medians = own.median().item(), real.median().item()
     return Findings(
