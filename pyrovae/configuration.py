@@ -3,11 +3,15 @@
 import tomllib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pyrovae.errors import PyrovaeError, did_you_mean
-from pyrovae.schema import CHOICES, SECTIONS, complete, problems
+from pyrovae.programs import PROGRAMS, Program
+from pyrovae.schema import CHOICES, SECTIONS, Factory, complete, construct, factory_of, problems, row
+
+VAE = "vae"  # the program where an experiment names none
 
 
 @dataclass(frozen=True)
@@ -18,6 +22,7 @@ class Experiment:
         name: What its runs are called.
         seed: Of initial weights, data order and noise. The data's own seed (splits, binarisation) is ``data.seed``.
         sections: Section name to options, see :mod:`pyrovae.schema`.
+        kind: Name of its program, see :mod:`pyrovae.programs`.
 
     Example:
         >>> Experiment.of("toy", {"prior": {"name": "vamp"}}).sections["prior"]["pseudo_inputs"]
@@ -27,6 +32,7 @@ class Experiment:
     name: str
     seed: int = 0
     sections: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    kind: str = VAE
 
     @classmethod
     def of(
@@ -42,7 +48,7 @@ class Experiment:
 
         Args:
             name: What its runs are called.
-            overrides: ``seed`` and sections.
+            overrides: ``program``, ``seed`` and sections.
             source: Where the overrides come from, for errors.
             text: The file's text, to find lines in.
             later: (section, key) of what did not come from the file, with where it did come from.
@@ -56,12 +62,18 @@ class Experiment:
         ]
         if found:
             raise PyrovaeError("\n".join(found), hint="pyrovae list shows every name and option", exit_code=2)
-        sections = {section: complete(section, overrides.get(section, {})) for section in SECTIONS}
-        return cls(name, overrides.get("seed", 0), sections)
+        kind = overrides.get("program", VAE)
+        sections = {section: complete(section, overrides.get(section, {})) for section in PROGRAMS[kind].sections}
+        return cls(name, overrides.get("seed", 0), sections, kind)
+
+    @property
+    def program(self) -> Program:
+        """Its row of the table of programs."""
+        return PROGRAMS[self.kind]
 
     def to_dict(self) -> dict[str, Any]:
         """Returns what a TOML file can hold: options that are None are left out."""
-        return {"seed": self.seed} | {
+        return {"program": self.kind, "seed": self.seed} | {
             section: {key: value for key, value in chosen.items() if value is not None}
             for section, chosen in self.sections.items()
         }
@@ -70,21 +82,40 @@ class Experiment:
         """Returns a section's options without the name of its row."""
         return {key: value for key, value in self.sections[section].items() if key != "name" or section not in CHOICES}
 
+    def factory(self, section: str) -> Factory:
+        """Returns the row, or the function, that a section's keys are options of."""
+        return factory_of(section, self.sections[section])
+
+    def part(self, section: str, context: Mapping[str, Any]) -> Any:
+        """Makes what a section describes, with what it asks for of the context."""
+        return construct(self.factory(section), self.chosen(section), context)
+
+    def network(self, section: str) -> Factory:
+        """Returns what makes a section's network for given shapes."""
+        return partial(row("networks", self.sections[section]["name"]), **self.chosen(section))
+
 
 def list_problems(overrides: Mapping[str, Any]) -> list[tuple[tuple[str, str], str]]:
     """Returns ((section, key), problem) for everything that is wrong."""
+    kind = overrides.get("program", VAE)
+    if kind not in PROGRAMS:
+        return [(("", "program"), f"unknown program {kind!r} ({did_you_mean(str(kind), PROGRAMS)})")]
     found: list[tuple[tuple[str, str], str]] = []
+    sections = PROGRAMS[kind].sections
     for section, given in overrides.items():
+        if section == "program":
+            continue
         if section == "seed":
             if not isinstance(given, int) or isinstance(given, bool) or not 0 <= given < 2**63:
                 found.append((("", "seed"), f"'seed' should be a whole number, 0 to 2**63 - 1, got {given!r}"))
-        elif section not in SECTIONS:
-            hint = did_you_mean(section, [*SECTIONS, "seed"])
+        elif section not in sections:
+            others = f"program '{kind}' has none" if section in SECTIONS else ""
+            hint = others or did_you_mean(section, [*sections, "seed", "program"])
             what = f"section [{section}]" if isinstance(given, Mapping) else f"key '{section}' outside of sections"
             found.append(((section, ""), f"unknown {what} ({hint})"))
         elif not isinstance(given, Mapping):
             found.append(((section, ""), f"'{section}' should be a section, [{section}], got {given!r}"))
-    for section in SECTIONS:
+    for section in sections:
         if isinstance(overrides.get(section, {}), Mapping):
             wrong = problems(section, overrides.get(section, {}))
             found += [((section, key), f"[{section}] {problem}") for key, problem in wrong.items()]
@@ -164,7 +195,7 @@ def merge(content: dict[str, Any], override: str) -> tuple[str, str]:
     """
     path, equals, value = override.partition("=")
     *sections, key = path.strip().split(".")
-    if not equals or len(sections) > 1 or (not sections and key != "seed"):
+    if not equals or len(sections) > 1 or (not sections and key not in ("seed", "program")):
         raise PyrovaeError(f"--set {override}", hint="write section.key=value, as in train.epochs=3", exit_code=2)
     try:
         parsed = tomllib.loads(f"value = {value}")["value"]

@@ -1,9 +1,7 @@
-"""From an experiment to its parts: data, VAE, objective; and from a run directory back to the trained VAE."""
+"""From an experiment to its parts: data, module, criterion; and from a run directory back to what was trained."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
-from inspect import signature
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,18 @@ import torch
 
 from pyrovae import runs, storage
 from pyrovae.checkpoints import BEST, load_weights
-from pyrovae.checks import check_combination
 from pyrovae.configuration import Experiment, of_data, read
 from pyrovae.data import Dataset
-from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
-from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.objectives.prior_fit import PriorFit
 from pyrovae.schema import TABLES, construct, factory_of, options, row
-from pyrovae.seeding import seeded
 from pyrovae.training import History
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import check_leftover, check_size
 from pyrovae.training.processes import current
-from pyrovae.vae import VAE, filled, freezing_is_meant
-
-EXAMPLES = 20_000  # training data handed to priors that start from data
+from pyrovae.vae import VAE, freezing_is_meant
 
 
 def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
@@ -77,56 +70,16 @@ def describe(dataset: Dataset) -> dict[str, Any]:
     }
 
 
-def make_vae(experiment: Experiment, description: Mapping[str, Any], dataset: Dataset | None = None) -> VAE:
-    """Composes the experiment's VAE, with fresh weights from its seed.
+def make_module(experiment: Experiment, description: Mapping[str, Any], dataset: Dataset | None = None) -> Any:
+    """Composes the experiment's VAE, or other program, with fresh weights from its seed.
 
     Args:
         experiment: What to compose.
         description: Of the data, see :func:`describe`.
-        dataset: The data, for priors that start from them; not needed where weights are loaded afterwards.
+        dataset: The data, for parts that start from them; not needed where weights are loaded afterwards.
     """
     torch.manual_seed(experiment.seed)
-    conditional, classes = experiment.sections["vae"]["conditional"], len(description["classes"])
-    if conditional and not classes:
-        raise PyrovaeError(
-            f"vae.conditional = true, but data set {description['name']} has no labels", hint="set it to false"
-        )
-    context = {
-        "latent_dim": experiment.sections["vae"]["latent_dim"],
-        "event_shape": tuple(description["event_shape"]),
-        "support": description["support"],
-        "levels": description["levels"],
-        "classes": classes if conditional else 0,
-    }
-    encoder, decoder = (make_network(experiment, section) for section in ("encoder", "decoder"))
-    networks = {"likelihood": decoder, "posterior": log_counts(encoder) if context["support"] == "count" else encoder}
-    with seeded(0):  # a decoder may be asked for several numbers an element, which would look like a picture to it
-        decoder((context["latent_dim"],), context["event_shape"])
-    parts = {
-        part: construct(
-            factory_of(part, experiment.sections[part]), experiment.chosen(part), context | {"network": network}
-        )
-        for part, network in networks.items()
-    }
-    context |= {"classes": classes, "posterior": parts["posterior"]}
-    prior = factory_of("prior", experiment.sections["prior"])
-    if dataset is not None and "examples" in signature(prior).parameters:
-        size = len(dataset.train)
-        index = Permutation(size, experiment.seed)[torch.arange(min(EXAMPLES, size))]
-        examples, context["example_labels"] = dataset.batch(index)
-        context["examples"] = filled(examples)
-    return VAE(construct(prior, experiment.chosen("prior"), context), **parts, missing=description["missing"])
-
-
-def make_network(experiment: Experiment, section: str) -> Any:
-    return partial(row("networks", experiment.sections[section]["name"]), **experiment.chosen(section))
-
-
-def make_objective(experiment: Experiment, size: int) -> Objective:
-    """Returns the experiment's objective for so many training data."""
-    factory = factory_of("objective", experiment.sections["objective"])
-    objective: Objective = construct(factory, experiment.chosen("objective"), {"size": size})
-    return objective
+    return experiment.program.compose(experiment, description, dataset)
 
 
 @dataclass(frozen=True)
@@ -136,8 +89,8 @@ class Prepared:
     experiment: Experiment
     dataset: Dataset
     description: dict[str, Any]
-    vae: VAE
-    objective: Objective
+    module: Any
+    objective: Criterion
 
 
 @freezing_is_meant()
@@ -157,19 +110,25 @@ def prepare(
     check_device(device)
     dataset = make_data(experiment, data_dir)
     description = describe(dataset)
-    vae = make_vae(experiment, description, dataset)
-    objective = PriorFit() if only_prior else make_objective(experiment, len(dataset.train))
+    module = make_module(experiment, description, dataset)
+    objective = PriorFit() if only_prior else experiment.program.criterion(experiment, len(dataset.train))
     if only_prior:
-        freeze(vae, experiment)
-    check_combination(vae, dataset, objective)
+        freeze(module, experiment)
+    experiment.program.check(module, dataset, objective)
     check_sizes(experiment, dataset)
     check_leftover(objective, len(dataset.train), experiment.sections["train"]["batch_size"], current().count)
-    check_engine(experiment, vae, objective)
-    prior = experiment.sections["prior"]
-    decided = {"labels": vae.pools} if "labels" in prior else {}
-    sections = {**experiment.sections, "prior": {**prior, **decided}}
+    check_engine(experiment, module, objective)
+    sections = {**experiment.sections, **decided(experiment, module)}
     # Made on the CPU and moved: every device starts from the same weights.
-    return Prepared(replace(experiment, sections=sections), dataset.to(device), description, vae.to(device), objective)
+    return Prepared(
+        replace(experiment, sections=sections), dataset.to(device), description, module.to(device), objective
+    )
+
+
+def decided(experiment: Experiment, module: Any) -> dict[str, Any]:
+    """Returns sections with the options that the data decided."""
+    prior = experiment.sections.get("prior", {})
+    return {"prior": {**prior, "labels": module.pools}} if "labels" in prior else {}
 
 
 def freeze(vae: VAE, experiment: Experiment) -> None:
@@ -197,10 +156,11 @@ def check_device(device: str) -> None:
         ) from None
 
 
-def facts(vae: VAE) -> dict[str, Any]:
+def facts(module: Any) -> dict[str, Any]:
     """Returns what a reader of the manifest wants to know of the model."""
-    count = sum(p.numel() for p in vae.parameters())
-    return {"parameters": count, "pools": vae.pools, "conditional": vae.conditional}
+    count = sum(p.numel() for p in module.parameters())
+    reads = {name: bool(getattr(module, name, False)) for name in ("pools", "conditional")}
+    return {"parameters": count, **reads}
 
 
 def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
@@ -211,11 +171,14 @@ def check_sizes(experiment: Experiment, dataset: Dataset) -> None:
         raise PyrovaeError("1 test datum to judge: a standard error needs 2", hint=hint)
 
 
-def check_engine(experiment: Experiment, vae: VAE, objective: Objective) -> None:
+def check_engine(experiment: Experiment, module: Any, objective: Criterion) -> None:
     """Makes and drops the engine of the training, which says what it cannot do."""
     train = experiment.sections["train"]
     options = {"precision": train["precision"], "compile": train["compile"], "processes": current()}
-    ENGINES[train["engine"]](vae, objective, lambda step: 1.0, train["clip"], **options)
+    if train["engine"] == "svi" and not isinstance(objective, Objective):
+        hint = "use engine 'traced' or 'eager'"
+        raise PyrovaeError(f"train.engine = 'svi' with program '{experiment.kind}', which has no guide", hint=hint)
+    ENGINES[train["engine"]](module, objective, lambda step: 1.0, train["clip"], **options)
 
 
 def described(directory: Path) -> dict[str, Any]:
@@ -225,8 +188,8 @@ def described(directory: Path) -> dict[str, Any]:
     return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
 
 
-def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Dataset]:
-    """Returns the trained VAE of a run and its data.
+def load(directory: Path | str, data_dir: Path | None = None) -> tuple[Any, Dataset]:
+    """Returns the trained VAE, or other program, of a run and its data.
 
     Raises:
         PyrovaeError: The directory is no run, its checkpoint is damaged, or the data differ from those of the run.
@@ -234,7 +197,7 @@ def load(directory: Path | str, data_dir: Path | None = None) -> tuple[VAE, Data
     directory = Path(directory)
     dataset = make_data(read(directory / runs.EXPERIMENT), data_dir)
     check_same_data(dataset, directory)
-    return load_vae(directory), dataset
+    return load_module(directory), dataset
 
 
 def check_same_data(dataset: Dataset, directory: Path) -> None:
@@ -246,11 +209,24 @@ def check_same_data(dataset: Dataset, directory: Path) -> None:
         )
 
 
+def load_module(directory: Path) -> Any:
+    """Returns what a run has trained; the data are not needed."""
+    module = make_module(read(directory / runs.EXPERIMENT), described(directory))
+    load_weights(directory / BEST, module)
+    return module.eval()
+
+
 def load_vae(directory: Path) -> VAE:
-    """Returns the trained VAE of a run; the data are not needed."""
-    vae = make_vae(read(directory / runs.EXPERIMENT), described(directory))
-    load_weights(directory / BEST, vae)
-    return vae.eval()
+    """Returns the trained VAE of a run; the data are not needed.
+
+    Raises:
+        PyrovaeError: The run is of another program.
+    """
+    kind = read(directory / runs.EXPERIMENT).kind
+    if kind != "vae":
+        raise PyrovaeError(f"{directory} is of program '{kind}'", hint="give a run of a VAE", exit_code=2)
+    vae: VAE = load_module(directory)
+    return vae
 
 
 def history_of(directory: Path) -> History:

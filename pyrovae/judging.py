@@ -7,33 +7,28 @@ evaluation/        pictures
 report.md, .html   all of it on one page
 """
 
-import hashlib
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import monotonic
 from typing import Any
 
-import numpy as np
 import pyro
-import torch
 import xarray as xr
 
 from pyrovae import figures, runs, storage
-from pyrovae.checkpoints import BEST
 from pyrovae.configuration import Experiment, merge, read
 from pyrovae.data.download import cache_dir
 from pyrovae.errors import PyrovaeError, did_you_mean
-from pyrovae.evaluation import Estimate, evaluate
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.sections import BESIDE_EVIDENCE, SECTIONS
 from pyrovae.experiment import load, load_vae, named_data
+from pyrovae.judgement import evidence_of, judge, standing_evaluation, weights_of, with_verdict
 from pyrovae.netcdf import load_datatree, save_datatree
 from pyrovae.report import write_report
 from pyrovae.schema import options, wrong
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE, is_point
+from pyrovae.vae import VAE
 
 EVIDENCE = "evidence"
 PICTURES = "evaluation"
@@ -117,16 +112,23 @@ def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None
     Raises:
         PyrovaeError: The run, its data or an option cannot be used.
     """
-    vae, dataset = load(directory, data_dir)
+    module, dataset = load(directory, data_dir)
     experiment = read(directory / runs.EXPERIMENT)
+    lacks = experiment.program.lacks
     end = monotonic() + 60 * request.minutes if request.minutes is not None else None
-    yield from judge_evidence(experiment, vae, dataset, directory, request)
+    if EVIDENCE in lacks:
+        data, log_prob = request.data, None
+        if EVIDENCE in (request.only or [EVIDENCE]):
+            yield f"{EVIDENCE}: not applicable: {lacks[EVIDENCE]}"
+    else:
+        yield from judge_evidence(experiment, module, dataset, directory, request)
+        data, log_prob = evidence_options(experiment, request)["data"], evidence_of(directory, module)
     judged = Judged(
-        vae,
+        module,
         dataset,
         experiment.seed,
-        evidence_options(experiment, request)["data"],
-        evidence_of(directory, vae),
+        data,
+        log_prob,
         cache_dir() / "classifiers",
         None if request.against is None else named_data(request.against, data_dir=data_dir, like=dataset),
         None if request.background is None else load_vae(request.background),
@@ -136,7 +138,7 @@ def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None
             if end is not None and monotonic() > end:
                 yield f"{name}: not begun, the {request.minutes:g} minutes are over; the same command goes on"
                 continue
-            yield from judge_section(name, judged, directory, request)
+            yield from judge_section(name, judged, directory, request, lacks.get(name))
     yield from map(str, write_report(directory))
 
 
@@ -164,32 +166,18 @@ def evidence_options(experiment: Experiment, request: Request) -> dict[str, Any]
     return defaults | {key: value for key, value in chosen.items() if value is not None}
 
 
-def judge(experiment: Experiment, vae: VAE, dataset: Any, directory: Path, **overrides: Any) -> tuple[Estimate, bool]:
-    """Estimates log p(x) and writes it into the run directory, unless a larger evaluation stands there already.
+def judge_section(
+    name: str, judged: Judged, directory: Path, request: Request, lacking: str | None = None
+) -> Iterator[str]:
+    """Computes one section unless it stands, writes it, and yields what it says.
 
-    Returns:
-        The evidence, and whether it was written.
+    Args:
+        name: Of the section.
+        judged: What it judges.
+        directory: The run.
+        request: What was asked for.
+        lacking: Why the run's program can have no such section, where that is so.
     """
-    chosen = experiment.chosen("evaluation") | {key: value for key, value in overrides.items() if value is not None}
-    numbers, evidence = evaluate(vae, dataset, experiment.seed, **chosen)
-    path, standing = directory / runs.EVALUATION, standing_evaluation(directory)
-    if any(numbers[size] < standing.get(size, 0) for size in ("data", "particles")):
-        held = f"{standing['particles']} particles of {standing['data']} data"
-        print(f"not written: {path} holds a larger evaluation, {held}", file=sys.stderr)
-        return evidence, False
-    log_prob = evidence.log_prob.float().cpu().numpy()
-    unchanged = standing and np.array_equal(storage.read_array(directory / runs.PER_DATUM), log_prob)
-    kept = {
-        name: found for name, found in standing.get("sections", {}).items() if unchanged or name not in BESIDE_EVIDENCE
-    }
-    storage.write_array(directory / runs.PER_DATUM, log_prob)
-    evidence_numbers = numbers | {"sentence": str(evidence), "weights": weights_of(directory)}
-    storage.write_json(path, with_verdict(evidence_numbers | {"sections": kept}))
-    return evidence, True
-
-
-def judge_section(name: str, judged: Judged, directory: Path, request: Request) -> Iterator[str]:
-    """Computes one section unless it stands, writes it, and yields what it says."""
     given = request.options.get(name, {})
     defaults = {key: option.default for key, option in options(SECTIONS[name]).items()}
     # Lists, as JSON has them: what is read back is then equal.
@@ -202,6 +190,8 @@ def judge_section(name: str, judged: Judged, directory: Path, request: Request) 
         return
     started = monotonic()
     try:
+        if lacking:
+            raise NotApplicable(lacking)
         with seeded(judged.seed), pyro.get_param_store().scope():
             findings = SECTIONS[name](judged, **given)
         pictures = keep_figures(name, findings, directory)
@@ -251,34 +241,3 @@ def keep_tree(groups: Mapping[str, xr.Dataset], directory: Path) -> None:
     tree = xr.DataTree.from_dict(kept | dict(groups))
     tree.attrs["weights"] = weights
     save_datatree(tree, path)
-
-
-def with_verdict(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Returns an evaluation whose verdict on its evidence counts what the sections say against it."""
-    if "own_reasons" not in numbers and "reasons" not in numbers:
-        return numbers  # a point posterior's, which has no evidence
-    own = numbers.get("own_reasons", numbers.get("reasons", []))
-    reasons = [*own, *(reason for found in numbers["sections"].values() for reason in found.get("reasons", []))]
-    verdict = "unreliable" if reasons else "reliable"
-    return numbers | {"own_reasons": own, "reasons": reasons, "verdict": verdict}
-
-
-def standing_evaluation(directory: Path) -> dict[str, Any]:
-    """Returns what stands in a run directory of the weights that stand there; nothing of older ones."""
-    path = directory / runs.EVALUATION
-    content = storage.read_json(path) if path.exists() else {}
-    if "ais" in content:  # of the first revision, without its options
-        del content["ais"]
-    return content if content.get("weights", weights_of(directory)) == weights_of(directory) else {}
-
-
-def weights_of(directory: Path) -> str:
-    """Names the weights of a run by their file's hash."""
-    return hashlib.sha256((directory / BEST).read_bytes()).hexdigest()[:12]
-
-
-def evidence_of(directory: Path, vae: VAE) -> torch.Tensor | None:
-    """Returns the importance-sampled log p(x) that stands in a run directory, unless its posterior is a point."""
-    if is_point(vae.posterior):
-        return None
-    return torch.from_numpy(storage.read_array(directory / runs.PER_DATUM))

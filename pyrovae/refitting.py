@@ -15,7 +15,8 @@ from pyrovae.configuration import Experiment, read
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.paired import paired
 from pyrovae.experiment import Prepared, check_same_data, load_vae, prepare
-from pyrovae.judging import Request, evaluate_run, weights_of
+from pyrovae.judgement import weights_of
+from pyrovae.judging import Request, evaluate_run
 from pyrovae.running import conduct, differences, manifest_of
 from pyrovae.vae import is_point
 
@@ -72,12 +73,12 @@ def take_over(made: Prepared, source: Path) -> None:
     """Gives a VAE the encoder and the decoder of a run; a prior that reads the encoder shares it."""
     trained = load_vae(source)
     for part in ("likelihood", "posterior"):
-        getattr(made.vae, part).load_state_dict(getattr(trained, part).state_dict())
+        getattr(made.module, part).load_state_dict(getattr(trained, part).state_dict())
 
 
 def judged(made: Prepared, source: Path, directory: Path, data_dir: Path | None) -> Iterator[str]:
     """Yields log p(x) and the quality of samples before and after; of an autoencoder there is no before."""
-    point = is_point(made.vae.posterior)
+    point = is_point(made.module.posterior)
     sections = ["evidence", *["ais"] * point, *SAMPLES]
     yield f"after, {directory}:"
     yield from evaluate_run(directory, Request(only=sections, keep=True), data_dir)

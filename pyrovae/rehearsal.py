@@ -14,8 +14,8 @@ from torch import nn
 
 from pyrovae.configuration import Experiment
 from pyrovae.experiment import Prepared, prepare
+from pyrovae.training.batches import batch_of
 from pyrovae.training.engines import ENGINES
-from pyrovae.vae import as_batch
 
 WARM, STEPS = 4, 5  # a graph is traced and checked first, then steps are timed
 
@@ -27,16 +27,15 @@ def rehearse(experiment: Experiment, data_dir: Path | None = None, device: str =
         PyrovaeError: Whatever ``run`` would refuse.
     """
     made = prepare(experiment, data_dir, device)
-    experiment, dataset, vae = made.experiment, made.dataset, made.vae
-    parts = {"prior": vae.prior, "likelihood": vae.likelihood, "posterior": vae.posterior}
+    experiment, dataset, module = made.experiment, made.dataset, made.module
     train = experiment.sections["train"]
     steps = train["epochs"] * math.ceil(len(dataset.train) / train["batch_size"])
     seconds = step_seconds(made)
     return "\n".join(
         [
             tomli_w.dumps(experiment.to_dict()),
-            *(f"{name}: {type(part).__name__}, {count(part):,} parameters" for name, part in parts.items()),
-            f"together: {count(vae):,} parameters (shared ones counted once)",
+            *(f"{name}: {type(part).__name__}, {count(part):,} parameters" for name, part in module.named_children()),
+            f"together: {count(module):,} parameters (shared ones counted once)",
             f"memory: {peak_memory():.1f} GB after {WARM + STEPS} steps",
             f"time: about {steps * seconds / 60:.1f} min of training ({steps:,} steps of {1e3 * seconds:.1f} ms)",
         ]
@@ -53,10 +52,10 @@ def step_seconds(made: Prepared) -> float:
     options = {"precision": train["precision"], "compile": train["compile"]}
     index, times = torch.arange(train["batch_size"]), []
     with pyro.get_param_store().scope():
-        engine = ENGINES[train["engine"]](made.vae, made.objective, lambda step: 1e-6, train["clip"], **options)
+        engine = ENGINES[train["engine"]](made.module, made.objective, lambda step: 1e-6, train["clip"], **options)
         for _ in range(WARM + STEPS):
             started = perf_counter()
-            engine.step(*as_batch(made.vae, *made.dataset.batch(index)))
+            engine.step(*batch_of(made.module, made.dataset, made.objective, index))
             times.append(perf_counter() - started)
     return median(times[WARM:])
 

@@ -25,11 +25,8 @@ from pyrovae import runs, storage
 from pyrovae.checkpoints import BEST, Checkpoints
 from pyrovae.configuration import Experiment, read
 from pyrovae.errors import Interrupted, PyrovaeError
-from pyrovae.evaluation import Estimate
 from pyrovae.experiment import Prepared, check_same_data, facts, prepare
-from pyrovae.gallery import draw
 from pyrovae.interrupts import Interrupts
-from pyrovae.judging import judge
 from pyrovae.training import History, fit
 from pyrovae.training.history import Record
 from pyrovae.training.loggers import check_loggers, log_record, open_loggers
@@ -51,7 +48,7 @@ def run(
     device: str = "cpu",
     loggers: Sequence[str] = (),
     figures: bool = True,
-) -> Estimate | None:
+) -> Any:
     """Trains, judges and draws an experiment, and leaves all of it in a new directory.
 
     One seed gives one result to the last bit on one machine at one number of threads; another number of threads changes
@@ -66,7 +63,7 @@ def run(
         figures: Draw them; ``pyrovae figures`` does it later.
 
     Returns:
-        The evidence; of several processes the first one has it.
+        What is printed, a VAE's evidence; of several processes the first one has it.
 
     Raises:
         PyrovaeError: Something cannot work, or the directory exists.
@@ -94,7 +91,7 @@ def resume(
     loggers: Sequence[str] = (),
     checkpoint: str | None = None,
     figures: bool = True,
-) -> Estimate | None:
+) -> Any:
     """Goes on with a run from its newest state, and trains, judges and draws what is missing.
 
     The result equals that of a run which was never interrupted to the last bit, on the same machine with the same
@@ -145,9 +142,9 @@ def conduct(
     checkpoint: str | None = None,
     *,
     figures: bool = True,
-) -> Estimate | None:
+) -> Any:
     """Trains from the newest state there is; then the first process judges and draws."""
-    experiment, first = made.experiment, current().first
+    experiment, program, first = made.experiment, made.experiment.program, current().first
     history = train(made, directory, loggers, checkpoint)
     if not first:
         return None
@@ -155,19 +152,20 @@ def conduct(
     minutes = {"training_minutes": history.records[-1]["seconds"] / 60}
     storage.write_json(directory / runs.MANIFEST, manifest | minutes)
     try:
-        evidence, _ = judge(experiment, made.vae, made.dataset, directory)
+        found = program.judge(experiment, made.module, made.dataset, directory)
         if figures:
-            draw(made.vae, made.dataset, list(history), directory / runs.FIGURES, experiment.seed, history.best)
+            folder = directory / runs.FIGURES
+            program.draw(made.module, made.dataset, list(history), folder, experiment.seed, history.best)
     except KeyboardInterrupt:  # what is missing is computed again
         raise Interrupted(SIGINT, history.records[-1]["step"], f"pyrovae resume {directory}") from None
-    return evidence
+    return found
 
 
 def train(made: Prepared, directory: Path, loggers: Sequence[str], checkpoint: str | None) -> History:
     """Fits from the newest state, and keeps record, states and the best weights in the directory."""
     experiment, first = made.experiment, current().first
     checkpoints = Checkpoints(directory, checkpoint)
-    state = checkpoints.latest(made.vae)
+    state = checkpoints.latest(made.module)
     step = 0 if state is None else state["step"]
     if first:
         # The record is the state's: what was written after it is forgotten.
@@ -178,17 +176,19 @@ def train(made: Prepared, directory: Path, loggers: Sequence[str], checkpoint: s
     record = recording(directory, loggers, experiment, step) if first else nullcontext()
     with record as on_epoch, Interrupts() as interrupts:
         history = fit(
-            made.vae,
+            made.module,
             made.dataset,
             made.objective,
             experiment.seed,
             on_epoch,
             checkpoints,
             interrupts,
+            experiment.program.check,
+            experiment.program.validate,
             **experiment.chosen("train"),
         )
     if first:
-        checkpoints.keep_best(made.vae.state_dict(), history.best, history.records[-1]["step"])
+        checkpoints.keep_best(made.module.state_dict(), history.best, history.records[-1]["step"])
     if signal := interrupts():  # after the last step
         raise Interrupted(signal, history.records[-1]["step"], f"pyrovae resume {directory}")
     return history
@@ -233,7 +233,7 @@ def manifest_of(made: Prepared, device: str) -> dict[str, Any]:
     launch = runs.launch()
     return (
         runs.manifest(configuration, made.experiment.seed, device)
-        | {"data": made.description, "model": facts(made.vae), "processes": current().count}
+        | {"data": made.description, "model": facts(made.module), "processes": current().count}
         | ({} if launch is None else {"launch": launch})
     )
 
@@ -246,7 +246,8 @@ def changed(directory: Path, overrides: Sequence[str]) -> Experiment:
     """
     asked = read(directory / runs.EXPERIMENT, overrides)
     manifest = storage.read_json(directory / runs.MANIFEST)
-    made = manifest.get("configuration", read(directory / runs.EXPERIMENT).to_dict())
+    # Runs of the first revisions name no program.
+    made = {"program": "vae"} | manifest.get("configuration", read(directory / runs.EXPERIMENT).to_dict())
     unlike = differences(made, asked.to_dict())
     refused = [f"{key}: {was} -> {now}" for key, (was, now) in unlike.items() if key not in CHANGEABLE]
     if refused:
@@ -280,7 +281,7 @@ def note(directory: Path, made: Prepared, device: str) -> None:
     watched = ("versions", "machine", "threads", "device", "processes", "configuration")
     unlike = differences(*({name: content.get(name) for name in watched} for content in (manifest, now)))
     if "configuration" in manifest:
-        unlike |= differences(manifest["configuration"], now["configuration"])
+        unlike |= differences({"program": "vae"} | manifest["configuration"], now["configuration"])
     harmless = {key for key in unlike if key.startswith("configuration") or key in CHANGEABLE}
     others = [f"{key}: {was} -> {is_now}" for key, (was, is_now) in unlike.items() if key not in harmless]
     if others:
@@ -304,4 +305,4 @@ def replay(directory: Path, data_dir: Path | None = None) -> str:
     made = prepare(read(directory / runs.EXPERIMENT), data_dir, only_prior=refitted(directory))
     check_same_data(made.dataset, directory)
     options = made.experiment.chosen("train")
-    return replay_step(made.vae, made.dataset, made.objective, options, state, torch.tensor(details["rows"]))
+    return replay_step(made.module, made.dataset, made.objective, options, state, torch.tensor(details["rows"]))

@@ -19,6 +19,7 @@ from pyrovae.networks import NETWORKS
 from pyrovae.objectives import OBJECTIVES
 from pyrovae.posteriors import POSTERIORS
 from pyrovae.priors import PRIORS
+from pyrovae.programs import PROGRAMS
 from pyrovae.ranges import Range
 from pyrovae.schedules import SCHEDULES, RateSpec, ScheduleSpec, make_schedule
 from pyrovae.training import fit
@@ -56,7 +57,8 @@ def vae_options(*, latent_dim: int = 16, conditional: bool = False) -> dict[str,
 # Sections whose keys are the options of one function.
 FUNCTIONS: dict[str, Factory] = {"vae": vae_options, "train": fit, "evaluation": evaluate}
 
-SECTIONS = ("data", "vae", "prior", "posterior", "likelihood", "encoder", "decoder", "objective", "train", "evaluation")
+# Of all programs.
+SECTIONS = tuple(dict.fromkeys(section for program in PROGRAMS.values() for section in program.sections))
 
 
 class Option(NamedTuple):

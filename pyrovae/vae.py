@@ -169,10 +169,10 @@ def freezing_is_meant() -> Iterator[None]:
         yield
 
 
-def as_batch(vae: nn.Module, x: Tensor, y: Tensor | None = None) -> tuple[Tensor, ...]:
-    """Returns what both programs take, x and where given y, on the VAE's device and x in its precision."""
-    parameter = next(vae.parameters())
-    return (x.to(parameter),) if y is None else (x.to(parameter), y.to(parameter.device))
+def as_batch(module: nn.Module, x: Tensor, *others: Tensor | None) -> tuple[Tensor, ...]:
+    """Returns what programs take, x and what else is given, on the module's device and x in its precision."""
+    parameter = next(module.parameters())
+    return (x.to(parameter), *(other.to(parameter.device) for other in others if other is not None))
 
 
 def rows(x: Tensor | None, y: Tensor | None, size: int | None = None) -> int:

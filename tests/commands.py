@@ -70,7 +70,7 @@ def train(root: Path, name: str, options: Mapping[str, Any] | None = None, *, fi
     """Trains a tiny experiment on the digits and returns its directory; figures take longer than everything else."""
     with pytest.MonkeyPatch.context() as patch:
         if not figures:
-            patch.setattr("pyrovae.running.draw", lambda *_: None)
+            patch.setattr("pyrovae.gallery.draw", lambda *_: None)
         succeeds("run", TINY, "--runs-dir", root, "--name", name, *sets(options or {}))
     return root / name
 

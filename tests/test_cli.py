@@ -195,7 +195,7 @@ def test_a_run_draws_pictures_that_are_pictures(root: Path) -> None:
 
 
 def test_runs_are_numbered_where_no_name_is_given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
     for _ in range(2):
         printed = succeeds("run", TINY, "--runs-dir", tmp_path)
     assert [path.name for path in sorted(tmp_path.iterdir())] == ["tiny", "tiny-2"]
@@ -204,7 +204,7 @@ def test_runs_are_numbered_where_no_name_is_given(tmp_path: Path, monkeypatch: p
 
 
 def test_seed_and_threads_are_recorded(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
     before = torch.get_num_threads()
     try:
         succeeds("run", TINY, "--runs-dir", tmp_path, "--name", "a", "--seed", 7, "--threads", 2)

@@ -45,7 +45,7 @@ OPTIONS: dict[str, Any] = {
 
 @pytest.fixture(autouse=True)
 def no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
 
 
 @pytest.fixture(scope="module")
@@ -156,13 +156,13 @@ def leave(code: int) -> None:
     raise SystemExit(code)
 
 
-@pytest.mark.parametrize("place", ["judge", "draw"])
+@pytest.mark.parametrize("place", ["pyrovae.programs.vae.judge", "pyrovae.gallery.draw"])
 def test_ctrl_c_after_the_training_is_one_line(
     whole: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
 ) -> None:
     """Mutation: KeyboardInterrupt is left to click, which exits with 1 and says "Aborted!" and nothing else."""
     with monkeypatch.context() as patch:
-        patch.setattr(running, place, lambda *_: signal.raise_signal(signal.SIGINT))
+        patch.setattr(place, lambda *_: signal.raise_signal(signal.SIGINT))
         printed = invoke(*start(tmp_path))
     assert printed.exit_code == 130
     assert printed.stderr.splitlines()[-2:] == [

@@ -15,7 +15,7 @@ import torch
 from commands import SMALL, Maker, contents, invoke, refusal, succeeds, train
 from matplotlib.figure import Figure
 
-from pyrovae import VAE, judging, load
+from pyrovae import VAE, judgement, judging, load
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.sections import SECTIONS
 from pyrovae.netcdf import load_datatree
@@ -95,6 +95,7 @@ def test_sections_beside_the_evidence_are_dropped_when_it_is_drawn_anew(
 ) -> None:
     """Mutations: it is kept; others are dropped too; equal draws drop it."""
     monkeypatch.setattr(judging, "BESIDE_EVIDENCE", ("count",))
+    monkeypatch.setattr(judgement, "BESIDE_EVIDENCE", ("count",))
     run = copied()
     succeeds("evaluate", run)
     assert "stood beside" not in succeeds("evaluate", run, "--only", "evidence")

@@ -26,7 +26,7 @@ def no_samples(monkeypatch: pytest.MonkeyPatch) -> None:
         if name != "ais":
             monkeypatch.delitem(SECTIONS, name)
     monkeypatch.setattr("pyrovae.refitting.SAMPLES", ())
-    monkeypatch.setattr("pyrovae.running.draw", lambda *_: None)
+    monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
 
 
 def weights(run: Path, part: str) -> dict[str, Tensor]:

@@ -14,6 +14,7 @@ from pyrovae import experiment
 from pyrovae.cli import experiments
 from pyrovae.configuration import Experiment, line_of, read
 from pyrovae.errors import PyrovaeError
+from pyrovae.programs import PROGRAMS
 from pyrovae.schema import CHOICES, SECTIONS, TABLES, complete, factory_of, options, problems
 
 FOLDER = Path(__file__).parent.parent / "experiments"
@@ -231,7 +232,7 @@ def test_an_experiment_of_python_values_tells_the_same() -> None:
 
 def test_the_resolved_file_is_toml_with_every_section() -> None:
     resolved = tomllib.loads(tomli_w.dumps(experiment.read(TINY).to_dict()))
-    assert set(resolved) == {"seed", *SECTIONS}
+    assert set(resolved) == {"program", "seed", *PROGRAMS["vae"].sections}
 
 
 def test_a_new_name_empties_its_section(tmp_path: Path) -> None:

@@ -277,7 +277,7 @@ def test_pseudo_inputs_start_from_training_data() -> None:
     """Mutation: examples from the test split."""
     planned = Experiment.of("v", {"prior": {"name": "vamp", "pseudo_inputs": 30}, "data": {"binarize": "threshold"}})
     made = prepare(planned)
-    starts = made.vae.prior.pseudo_inputs().round()
+    starts = made.module.prior.pseudo_inputs().round()
     train_rows, test_rows = (made.dataset.held_out(split)[0] for split in ("train", "test"))
     assert all((train_rows == u).flatten(1).all(1).any() for u in starts)
     assert not all((test_rows == u).flatten(1).all(1).any() for u in starts)

@@ -29,10 +29,10 @@ def test_elbo(seed: int, precision: str, epochs: int) -> float:
     experiment = configuration.read(EXPERIMENT, overrides, seed=seed)
     made = prepare(experiment)
     options: dict[str, Any] = experiment.chosen("train")
-    fit(made.vae, made.dataset, made.objective, seed, **options)
+    fit(made.module, made.dataset, made.objective, seed, **options)
     x, _ = made.dataset.held_out("test")
     with seeded(0):
-        return -(rate(made.vae, x) + distortion(made.vae, x)).mean().item()
+        return -(rate(made.module, x) + distortion(made.module, x)).mean().item()
 
 
 @click.command()

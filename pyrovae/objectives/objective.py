@@ -5,19 +5,20 @@ A subclass says one thing, its bound per datum. As in Pyro, losses are sums over
 """
 
 from abc import abstractmethod
-from typing import Any, ClassVar
+from typing import Any
 
 import torch
 from pyro import infer
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovae.densities import Densities, Program, densities
 from pyrovae.errors import PyrovaeError
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.objectives.legality import check_parts
 from pyrovae.schedules import ScheduleSpec, make_schedule
 
 
-class Objective(infer.ELBO):
+class Objective(Criterion, infer.ELBO):
     """Minus a lower bound on the log density of what the programs observe.
 
     Args:
@@ -25,7 +26,6 @@ class Objective(infer.ELBO):
         beta: Weight of log q(z | x) - log p(z), a number or a schedule; never of log p(y) (Higgins et al., 2017).
 
     Attributes:
-        smallest_batch: Fewest data that its bound can be computed of.
         autoencodes: Whether it trains a point posterior with an improper prior, an autoencoder.
         compares_densities: Whether it reads log q(z | x), which a point posterior has not.
 
@@ -33,7 +33,6 @@ class Objective(infer.ELBO):
         PyrovaeError: Fewer than one particle.
     """
 
-    smallest_batch: ClassVar[int] = 1
     autoencodes: bool = False
     compares_densities: bool = True
 
@@ -41,7 +40,7 @@ class Objective(infer.ELBO):
         if particles < 1:
             raise PyrovaeError(f"objective.particles = {particles}", hint="give a whole number above 0", exit_code=2)
         super().__init__(num_particles=particles, vectorize_particles=True, max_plate_nesting=1)
-        self.schedule, self.warmup = make_schedule(beta, key="objective.beta")
+        self.weight, self.warmup = make_schedule(beta, key="objective.beta")
         self.step = 0
 
     def __repr__(self) -> str:
@@ -52,10 +51,9 @@ class Objective(infer.ELBO):
         """Returns the options that the repr shows beside particles and beta."""
         return {}
 
-    @property
-    def beta(self) -> float:
-        """Weight of the divergence at this step."""
-        return self.schedule(self.step)
+    def schedule(self, step: int) -> float:
+        """Returns the weight of the divergence at a step."""
+        return self.weight(step)
 
     @abstractmethod
     def bound(self, sites: Densities, beta: float | Tensor) -> Tensor:
@@ -88,6 +86,11 @@ class Objective(infer.ELBO):
         sites = densities(model, guide, *batch, particles=self.num_particles)
         require_rsample(sites)
         return -self.bound(sites, self.beta if beta is None else beta).sum()
+
+    def batch_loss(self, module: nn.Module, *batch: Any, beta: float | Tensor | None = None) -> Tensor:
+        """Returns the loss of a module with both programs."""
+        vae: Any = module
+        return self.differentiable_loss(vae.model, vae.guide, *batch, beta=beta)
 
     def loss(self, model: Program, guide: Program, *batch: Any) -> float:
         with torch.no_grad():

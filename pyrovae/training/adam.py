@@ -14,10 +14,11 @@ TINY_MEAN, TINY_SQUARE = 1e-30, 1e-36
 class Adam(torch.optim.Adam):
     """The same numbers and the same state as ``torch.optim.Adam(parameters, fused=True)``.
 
-    Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization", with their beta and epsilon.
+    Kingma and Ba (2015), "Adam: A Method for Stochastic Optimization", with their epsilon.
 
     Args:
         parameters: What is trained.
+        betas: Decays of the means of gradients and of their squares.
 
     Example:
         >>> weight = nn.Parameter(torch.ones(2))
@@ -28,8 +29,8 @@ class Adam(torch.optim.Adam):
         tensor([0.9000, 1.0000])
     """
 
-    def __init__(self, parameters: Iterable[nn.Parameter]) -> None:
-        super().__init__(parameters, lr=1.0, fused=True)
+    def __init__(self, parameters: Iterable[nn.Parameter], betas: tuple[float, float] = (0.9, 0.999)) -> None:
+        super().__init__(parameters, lr=1.0, betas=betas, fused=True)
         self.known: list[list[Tensor]] = []  # parameters with gradients, their moments and steps
 
     def move(self, learning_rate: float) -> None:

@@ -11,7 +11,6 @@ from pyrovae.data import Dataset
 from pyrovae.densities import random_sites
 from pyrovae.seeding import restore_generators, torch_generators
 from pyrovae.training.tracing import trainable
-from pyrovae.vae import VAE, as_batch
 
 SHOWN = 5  # rows that a message names
 DATA = "the data are not finite"
@@ -25,8 +24,8 @@ def diagnose(loop: Any, index: Tensor) -> str:
     """
     own, noise = loop.processes.share(index), torch_generators()
     restore_generators(loop.before)
-    batch = as_batch(loop.state.vae, *loop.dataset.batch(own))
-    found = culprit(loop.state.vae, *numbered(loop.dataset, own), *batch)
+    batch = loop.batch(index)
+    found = culprit(loop.state.module, *numbered(loop.dataset, own), *batch)
     restore_generators(noise)
     return found or gradients_of(loop.state.engine)
 
@@ -37,15 +36,17 @@ def numbered(dataset: Dataset, index: Tensor) -> tuple[Tensor, str]:
     return (index, "") if rows is None else (rows[index], " of the file")
 
 
-def culprit(vae: VAE, rows: Tensor, source: str, *batch: Tensor) -> str:
+def culprit(module: Any, rows: Tensor, source: str, *batch: Tensor) -> str:
     """Names the data, or the first site of guide or model, that are not finite, by their rows; nothing if all are."""
-    x = batch[0].nan_to_num(0, torch.inf, -torch.inf) if vae.missing else batch[0]
+    x = batch[0].nan_to_num(0, torch.inf, -torch.inf) if getattr(module, "missing", False) else batch[0]
     if not x.isfinite().all():
         return f"{DATA}: {named(x, rows, source)}"
+    if not hasattr(module, "guide"):
+        return ""
     try:
         with torch.no_grad(), pyro.get_param_store().scope(), pyro.validation_enabled(is_validate=False):
-            guide = poutine.trace(vae.guide).get_trace(*batch)
-            model = poutine.trace(poutine.replay(vae.model, trace=guide)).get_trace(*batch)
+            guide = poutine.trace(module.guide).get_trace(*batch)
+            model = poutine.trace(poutine.replay(module.model, trace=guide)).get_trace(*batch)
             for program, trace in (("guide", guide), ("model", model)):
                 trace.compute_log_prob()
                 for name, site in random_sites(trace).items():
@@ -72,8 +73,8 @@ def named(value: Tensor, rows: Tensor, source: str = "") -> str:
 
 def gradients_of(engine: Any) -> str:
     """Says that all sites are finite and the gradient is not."""
-    grads = {name: p.grad for name, p in trainable(engine.vae).items() if p.grad is not None}
+    grads = {name: p.grad for name, p in trainable(engine.module).items() if p.grad is not None}
     names = [name for name, grad in grads.items() if not grad.isfinite().all()]
     if not names:
-        return "every site of one draw is finite"
-    return f"every site is finite, the gradient of {len(names)} parameters is not: {', '.join(names[:SHOWN])}"
+        return "every number of one draw is finite"
+    return f"every number is finite, the gradient of {len(names)} parameters is not: {', '.join(names[:SHOWN])}"

@@ -15,16 +15,15 @@ from typing import Any, Literal, cast
 import pyro
 import torch
 from pyro import infer
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovae.errors import PyrovaeError
-from pyrovae.objectives import Objective
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.schedules import Schedule
 from pyrovae.training.adam import SETTLE, Adam, norm_of
 from pyrovae.training.precision import products_in_bf16
 from pyrovae.training.processes import ALONE, Processes
 from pyrovae.training.tracing import Graph, trace, trainable
-from pyrovae.vae import VAE
 
 # Ours or Pyro's: all have `loss` and `loss_and_grads`, which their common base class does not declare.
 AnyObjective = Any
@@ -45,7 +44,7 @@ class Eager:
     """Runs the programs at every step; fused Adam, the norm of the gradient per datum clipped.
 
     Args:
-        vae: The VAE; its parameters are changed.
+        module: What is trained, a VAE or another system; its parameters are changed.
         objective: One of ours or of Pyro's.
         learning_rate: Of the step.
         clip: Largest norm of the gradient per datum.
@@ -56,7 +55,7 @@ class Eager:
 
     def __init__(
         self,
-        vae: VAE,
+        module: nn.Module,
         objective: AnyObjective,
         learning_rate: Schedule,
         clip: float | None = None,
@@ -65,12 +64,12 @@ class Eager:
         compile: bool = False,  # the name of torch's own function
         processes: Processes = ALONE,
     ) -> None:
-        self.vae, self.objective, self.learning_rate, self.clip = vae, objective, learning_rate, clip
+        self.module, self.objective, self.learning_rate, self.clip = module, objective, learning_rate, clip
         self.precision, self.compile, self.processes = precision, compile, processes
         self.count, self.factor = 0, 1.0
         self.known_beta, self.beta_tensor = math.nan, torch.empty(0)
-        self.parameters = trainable(vae)
-        self.optimizer = Adam(self.parameters.values())
+        self.parameters = trainable(module)
+        self.optimizer = Adam(self.parameters.values(), getattr(objective, "betas", (0.9, 0.999)))
 
     def step(self, *batch: Tensor) -> float:
         """Takes a step and returns the loss summed over the batch of all processes.
@@ -95,9 +94,9 @@ class Eager:
         """Leaves the gradient of the summed loss in the parameters, and returns the loss."""
         self.optimizer.zero_grad()
         with self.arithmetic():
-            if not isinstance(self.objective, Objective):
-                return float(self.objective.loss_and_grads(self.vae.model, self.vae.guide, *batch))
-            loss = self.objective.differentiable_loss(self.vae.model, self.vae.guide, *batch, beta=self.beta())
+            if not isinstance(self.objective, Criterion):
+                return float(self.objective.loss_and_grads(self.module.model, self.module.guide, *batch))
+            loss = self.objective.batch_loss(self.module, *batch, beta=self.beta())
         loss.backward()
         return loss.detach()
 
@@ -116,7 +115,7 @@ class Eager:
     def move_on(self) -> None:
         """Counts a step, skipped ones too."""
         self.count += 1
-        if isinstance(self.objective, Objective):
+        if isinstance(self.objective, Criterion):
             self.objective.step = self.count
 
     def beta(self) -> Tensor:
@@ -143,7 +142,7 @@ class Eager:
     def load_state_dict(self, state: Mapping[str, Any]) -> None:
         self.count, self.factor = state["count"], state["factor"]
         self.optimizer.load_state_dict(state["optimizer"])
-        if isinstance(self.objective, Objective):
+        if isinstance(self.objective, Criterion):
             self.objective.step = self.count
 
 
@@ -160,7 +159,8 @@ class Traced(Eager):
         self.seen: Counter[tuple[torch.Size, ...]] = Counter()
         self.graphs: dict[tuple[torch.Size, ...], Graph] = {}
         self.checked: set[tuple[torch.Size, ...]] = set()
-        self.reason = "" if isinstance(self.objective, Objective) else f"{type(self.objective).__name__} is Pyro's own"
+        own = isinstance(self.objective, Criterion)
+        self.reason = "" if own and self.objective.traceable else f"{type(self.objective).__name__} is not to be traced"
 
     def gradients(self, *batch: Tensor) -> Tensor | float:
         shape = tuple(tensor.shape for tensor in batch)
@@ -185,7 +185,7 @@ class Traced(Eager):
     def make(self, shape: tuple[torch.Size, ...], *batch: Tensor) -> None:
         try:
             with self.arithmetic():
-                self.graphs[shape] = trace(self.vae, self.objective, self.beta(), *batch, compiled=self.compile)
+                self.graphs[shape] = trace(self.module, self.objective, self.beta(), *batch, compiled=self.compile)
         except Exception as error:  # a program may do anything; run as it is, it will say what is wrong
             self.give_up(next(iter(str(error).splitlines()), type(error).__name__))
 
@@ -213,7 +213,7 @@ class SVI:
 
     def __init__(
         self,
-        vae: VAE,
+        module: Any,
         objective: AnyObjective,
         learning_rate: Schedule,
         clip: float | None = None,
@@ -228,13 +228,13 @@ class SVI:
                 raise PyrovaeError(f"train.{name} with train.engine = 'svi', which is Pyro's alone", hint=hint)
         if processes.count > 1:
             raise PyrovaeError("train.engine = 'svi' trains in one process", hint="use engine 'traced'")
-        self.vae, self.objective, self.learning_rate = vae, objective, learning_rate
+        self.module, self.objective, self.learning_rate = module, objective, learning_rate
         self.count, self.factor = 0, 1.0
         self.optimizer = pyro.optim.LambdaLR(  # type: ignore[attr-defined]  # made from torch's at import
             {"optimizer": torch.optim.Adam, "optim_args": {"lr": 1.0, "fused": True}, "lr_lambda": self.rate}
         )
         self.inference = infer.SVI(
-            vae.model, vae.guide, self.optimizer, loss=objective.loss, loss_and_grads=self.loss_and_grads
+            module.model, module.guide, self.optimizer, loss=objective.loss, loss_and_grads=self.loss_and_grads
         )
 
     def rate(self, step: int) -> float:
@@ -249,10 +249,10 @@ class SVI:
 
     def loss_and_grads(self, *args: Any) -> Any:
         """Calls the objective's own and refuses what is not finite, before ``SVI`` calls the optimizer."""
-        for parameter in trainable(self.vae).values():
+        for parameter in trainable(self.module).values():
             parameter.grad = None  # what a refused step has left
         loss = self.objective.loss_and_grads(*args)
-        grads = {name: p.grad for name, p in trainable(self.vae).items() if p.grad is not None}
+        grads = {name: p.grad for name, p in trainable(self.module).items() if p.grad is not None}
         norm = norm_of(list(grads.values())).item()
         check_finite(float(loss), norm, lambda: [name for name, grad in grads.items() if not grad.isfinite().all()])
         return loss
@@ -261,7 +261,7 @@ class SVI:
         """Counts a step that was skipped."""
         self.optimizer.step()
         self.count += 1
-        if isinstance(self.objective, Objective):
+        if isinstance(self.objective, Criterion):
             self.objective.step = self.count
 
     def state_dict(self) -> dict[str, Any]:
@@ -272,7 +272,7 @@ class SVI:
         self.count, self.factor = state["count"], state["factor"]
         self.optimizer.optim_objs.clear()
         self.optimizer.set_state(dict(state["optimizer"]))
-        if isinstance(self.objective, Objective):
+        if isinstance(self.objective, Criterion):
             self.objective.step = self.count
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Annotated, Any, Literal
 
 import pyro
+from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from pyrovae.allocator import keep_freed_memory
@@ -13,27 +14,30 @@ from pyrovae.checkpoints import Checkpoints, foreign
 from pyrovae.checks import check_combination
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError, did_you_mean
-from pyrovae.objectives import Objective
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.ranges import Range
 from pyrovae.schedules import RateSpec, make_schedule
 from pyrovae.seeding import rank_seed, seed_all
 from pyrovae.training.engines import ENGINES, AnyObjective, Precision
 from pyrovae.training.history import History, Record
-from pyrovae.training.loop import Loop
+from pyrovae.training.loop import Loop, Validate
+from pyrovae.training.monitor import validate
 from pyrovae.training.processes import Processes, current
 from pyrovae.training.state import Selection, State
-from pyrovae.vae import VAE, freezing_is_meant
+from pyrovae.vae import freezing_is_meant
 
 
 @freezing_is_meant()
 def fit(
-    vae: VAE,
+    module: nn.Module,
     dataset: Dataset,
     objective: AnyObjective,
     seed: int = 0,
     on_epoch: Callable[[Record], None] | None = None,
     checkpoints: Checkpoints | None = None,
     stop: Callable[[], int] | None = None,
+    check: Callable[[Any, Dataset, Any], None] = check_combination,
+    validate: Validate = validate,
     *,
     epochs: int = 100,
     batch_size: int = 128,
@@ -49,6 +53,8 @@ def fit(
 ) -> History:
     """Trains a VAE and leaves it with the weights of the epoch that was best on validation data.
 
+    Another system is trained likewise, by a criterion of its own.
+
     Selection and early stopping read the bound at beta = 1, from the first epoch at which the schedule of beta has
     ended; if it never ends, the last weights stay and a warning is printed. Progress is a bar on a terminal, one line
     an epoch elsewhere. Pyro's parameter store is left as it was.
@@ -57,13 +63,16 @@ def fit(
     interrupted to the last bit, on the same machine, with the same versions and number of threads.
 
     Args:
-        vae: The VAE; its parameters are changed.
+        module: The VAE; its parameters are changed.
         dataset: Its data; labels are given to the programs where it has them.
-        objective: One of :data:`pyrovae.OBJECTIVES`, or Pyro's own ``Trace_ELBO`` and relatives, which know no beta.
+        objective: One of :data:`pyrovae.OBJECTIVES`, Pyro's own ``Trace_ELBO`` and relatives, which know no beta, or
+            the criterion of another system.
         seed: Of data order and noise.
         on_epoch: Called with each epoch's record.
         checkpoints: Where the state is kept after every epoch, and taken from.
         stop: Asked after every step; a number above 0, a signal's, saves the state and raises ``Interrupted``.
+        check: Refuses what does not fit together.
+        validate: Gives an epoch's numbers of validation data; ``validation_loss`` among them is selected by.
         epochs: Passes over the training data.
         batch_size: Data a step, of all processes together; the last batch of an epoch may be smaller.
         learning_rate: Of Adam, a number or a schedule (over the whole training unless it says ``steps``).
@@ -87,24 +96,24 @@ def fit(
     check_ema(ema)
     if engine not in ENGINES:
         raise PyrovaeError(f"unknown engine '{engine}'", hint=did_you_mean(engine, ENGINES), exit_code=2)
-    check_combination(vae, dataset, objective)
+    check(module, dataset, objective)
     size, processes = len(dataset.train), current()
     check_size(size, batch_size)
     check_leftover(objective, size, batch_size, processes.count)
     total = epochs * math.ceil(size / batch_size)
     rate_at, _ = make_schedule(learning_rate, key="train.learning_rate", steps=total)
-    if getattr(objective, "warmup", 0) > total:
+    if total < getattr(objective, "warmup", 0) < math.inf:
         print(f"warning: beta's schedule takes {objective.warmup} steps, the training {total}", file=sys.stderr)
     seed_all(rank_seed(seed, processes.rank))
-    if isinstance(objective, Objective):
+    if isinstance(objective, Criterion):
         objective.step = 0  # its schedule starts with the training
-    averaged = None if ema is None else AveragedModel(vae, multi_avg_fn=get_ema_multi_avg_fn(ema))
+    averaged = None if ema is None else AveragedModel(module, multi_avg_fn=get_ema_multi_avg_fn(ema))
     with pyro.get_param_store().scope():
-        processes.same_weights(vae)
+        processes.same_weights(module)
         numbers = {"precision": precision, "compile": compile, "processes": processes}
         state = State(
-            vae,
-            ENGINES[engine](vae, objective, rate_at, clip, **numbers),
+            module,
+            ENGINES[engine](module, objective, rate_at, clip, **numbers),
             averaged,
             Selection(getattr(objective, "warmup", 0), patience),
         )
@@ -115,6 +124,7 @@ def fit(
             dataset=dataset,
             objective=objective,
             seed=seed,
+            validate=validate,
             rate_at=rate_at,
             batch_size=batch_size,
             nonfinite=nonfinite,
@@ -140,12 +150,12 @@ def restore(state: State, content: Mapping[str, Any], processes: Processes, chec
 
 
 def finished(state: State) -> History:
-    """Leaves the VAE with the weights that were selected."""
-    vae, selection = state.vae, state.selection
-    vae.load_state_dict(selection.weights or state.judged.state_dict())
-    vae.eval()
+    """Leaves the module with the weights that were selected."""
+    module, selection = state.module, state.selection
+    module.load_state_dict(selection.weights or state.judged.state_dict())
+    module.eval()
     state.history.best = selection.epoch or len(state.history)
-    if not selection.epoch:
+    if not selection.epoch and selection.warmup < math.inf:
         print(f"warning: beta's schedule did not end within {state.step} steps; kept the last weights", file=sys.stderr)
     return state.history
 

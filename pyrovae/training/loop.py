@@ -16,17 +16,19 @@ from pyrovae.checkpoints import Checkpoints
 from pyrovae.data import Dataset
 from pyrovae.data.permutation import Permutation
 from pyrovae.errors import Interrupted, PyrovaeError
-from pyrovae.objectives import Objective
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.schedules import Schedule
 from pyrovae.seeding import torch_generators
+from pyrovae.training.batches import batch_of
 from pyrovae.training.diagnosis import DATA, MEND, diagnose
 from pyrovae.training.engines import AnyObjective, NonFiniteError, at_fault
 from pyrovae.training.history import Record
-from pyrovae.training.monitor import collapse, show, validate
+from pyrovae.training.monitor import collapse, show
 from pyrovae.training.processes import Processes
 from pyrovae.training.state import State
-from pyrovae.vae import as_batch
 
+# Takes module, data, objective and seed, returns numbers by name, `validation_loss` among them.
+Validate = Callable[[Any, Dataset, AnyObjective, int], Record]
 BLOCK = 2**15  # rows of an epoch whose order is computed at once
 PATIENCE = 10  # batches in a row that may be skipped, and times that a training may go back
 
@@ -37,6 +39,7 @@ class Loop:
 
     Attributes:
         state: What the training is made of; all else here stays as it is.
+        validate: Gives an epoch's numbers, see :func:`pyrovae.training.monitor.validate`.
         rate_at: The learning rate of a step, for the record.
         nonfinite: What to do where loss or gradient are not finite, see ``fit``.
         checkpoint_every: Steps between states that are kept, besides those of each epoch.
@@ -48,6 +51,7 @@ class Loop:
     dataset: Dataset
     objective: AnyObjective
     seed: int
+    validate: Validate
     rate_at: Schedule
     batch_size: int
     nonfinite: str
@@ -87,7 +91,7 @@ class Loop:
     def run_epoch(self) -> None:
         """Takes the batches of the epoch that are still to come; a rewind may bring some of them back."""
         state, epoch = self.state, self.state.epoch
-        state.vae.train()
+        state.module.train()
         order = Order(self.seed, epoch, len(self.dataset.train), self.batch_size)
         while state.batches < len(order):
             index = order[state.batches]
@@ -105,12 +109,16 @@ class Loop:
         """Takes a step on this process's share of a batch."""
         state = self.state
         self.before = torch_generators()
-        batch = as_batch(state.vae, *self.dataset.batch(self.processes.share(index)))
+        batch = self.batch(index)
         with at_fault():
             loss = state.engine.step(*batch)
         state.count(index, loss)
         if state.averaged is not None:
-            state.averaged.update_parameters(state.vae)
+            state.averaged.update_parameters(state.module)
+
+    def batch(self, index: Tensor) -> tuple[Tensor, ...]:
+        """Returns this process's share of a batch."""
+        return batch_of(self.state.module, self.dataset, self.objective, self.processes.share(index))
 
     def judged_record(self) -> tuple[Record | None, str]:
         """Returns the epoch's numbers, or why there are none: a last step may leave weights that score no datum."""
@@ -128,10 +136,10 @@ class Loop:
         return {
             "epoch": state.epoch,
             "step": state.step,
-            "beta": self.objective.schedule(last) if isinstance(self.objective, Objective) else 1.0,
+            "beta": self.objective.schedule(last) if isinstance(self.objective, Criterion) else 1.0,
             "learning_rate": state.engine.factor * self.rate_at(last),
             "train_loss": state.loss / max(1, state.rows),
-            **validate(state.judged, self.dataset, self.objective, self.seed),
+            **self.validate(state.judged, self.dataset, self.objective, self.seed),
             **({"skipped": state.skipped} if state.skipped else {}),
             **({"rewinds": state.rewinds} if state.rewinds else {}),
             "seconds": state.seconds,

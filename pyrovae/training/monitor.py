@@ -18,6 +18,7 @@ from pyrovae.vae import VAE
 
 CHUNK = 1000  # validation data at once, or draws of fewer data
 LOOKED_AT = 500  # validation data whose codes tell which units are active
+SHOWN = ("train_loss", "validation_loss", "rate", "distortion", "label_loss")  # of an epoch, where it has them
 TOO_EARLY = 5  # epochs in which a rate near 0 is no surprise
 
 
@@ -72,14 +73,9 @@ def collapse(record: Record) -> str:
 
 def show(bar: "tqdm[Any]", record: Record) -> None:
     """Writes the epoch beside the bar on a terminal, as a line elsewhere."""
-    names = [
-        "train_loss",
-        "validation_loss",
-        "rate",
-        "distortion",
-        *(["label_loss"] if record.get("label_loss") else []),
-    ]
-    text = ", ".join(f"{name} {record[name]:.2f}" for name in names)
+    text = ", ".join(
+        f"{name} {record[name]:.2f}" for name in SHOWN if name in record and (record[name] or name != "label_loss")
+    )
     if bar.disable:
         active = (
             f"; {record['active_units']} of {record['latent_dim']} units active" if "active_units" in record else ""

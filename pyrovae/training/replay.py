@@ -5,19 +5,20 @@ from typing import Any
 
 import pyro
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovae.data import Dataset
-from pyrovae.objectives import Objective
+from pyrovae.objectives.criterion import Criterion
 from pyrovae.seeding import restore_generators
+from pyrovae.training.batches import batch_of
 from pyrovae.training.diagnosis import culprit, gradients_of, numbered
 from pyrovae.training.engines import ENGINES, AnyObjective, NonFiniteError, at_fault
 from pyrovae.training.processes import Processes
-from pyrovae.vae import VAE, as_batch, freezing_is_meant
+from pyrovae.vae import freezing_is_meant
 
 
 def replay_step(
-    vae: VAE,
+    module: nn.Module,
     dataset: Dataset,
     objective: AnyObjective,
     train: Mapping[str, Any],
@@ -27,7 +28,7 @@ def replay_step(
     """Takes a failed step again, each process's share after the other, and returns what it says.
 
     Args:
-        vae: The VAE; its weights become those of the state.
+        module: What was trained; its weights become those of the state.
         dataset: The run's data.
         objective: The run's objective.
         train: Options of the run's training.
@@ -37,26 +38,26 @@ def replay_step(
     Returns:
         What was not finite, or that everything was.
     """
-    vae.load_state_dict(state["weights"])
-    vae.train()
+    module.load_state_dict(state["weights"])
+    module.train()
     count = len(state["generators"])
     lines = []
     with pyro.get_param_store().scope(), freezing_is_meant():
         for rank, generators in enumerate(state["generators"]):
             index = Processes(rank, count).share(rows)
-            engine = ENGINES["eager"](vae, objective, lambda step: 0.0, None, precision=train["precision"])
+            engine = ENGINES["eager"](module, objective, lambda step: 0.0, None, precision=train["precision"])
             engine.count = state["engine"]["count"]  # its optimizer, any engine's, is of no matter at a rate of 0
-            if isinstance(objective, Objective):
+            if isinstance(objective, Criterion):
                 objective.step = engine.count
             restore_generators(generators)
-            batch = as_batch(vae, *dataset.batch(index))
+            batch = batch_of(module, dataset, objective, index)
             noise = torch.get_rng_state()
             try:
                 with at_fault():
                     found = f"loss {engine.step(*batch) / len(index):.4f} nats per datum, all finite"
             except NonFiniteError as error:
                 torch.set_rng_state(noise)
-                found = f"{error}: {culprit(vae, *numbered(dataset, index), *batch) or gradients_of(engine)}"
+                found = f"{error}: {culprit(module, *numbered(dataset, index), *batch) or gradients_of(engine)}"
             where = f" (process {rank + 1} of {count})" if count > 1 else ""
             lines.append(f"step {state['step'] + 1}, epoch {state['epoch']}{where}: {found}")
     return "\n".join(lines)

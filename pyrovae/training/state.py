@@ -4,16 +4,15 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, cast
+from typing import Any
 
-from torch import Tensor
+from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel
 
 from pyrovae.seeding import generators, restore_generators
 from pyrovae.training.engines import Engine
 from pyrovae.training.history import History, Record
 from pyrovae.training.processes import Processes
-from pyrovae.vae import VAE
 
 COUNTS = ("epoch", "batches", "rows", "loss", "skipped", "in_a_row", "rewinds", "seconds", "kept")
 
@@ -21,19 +20,19 @@ COUNTS = ("epoch", "batches", "rows", "loss", "skipped", "in_a_row", "rewinds", 
 class Selection:
     """Keeps the weights that were best on validation data, counted after the warm-up."""
 
-    def __init__(self, warmup: int, patience: int | None) -> None:
+    def __init__(self, warmup: float, patience: int | None) -> None:
         self.warmup, self.patience = warmup, patience
         self.best, self.epoch, self.last = math.inf, 0, 0
         self.weights: dict[str, Tensor] = {}
 
-    def take(self, record: Record, vae: VAE) -> None:
+    def take(self, record: Record, module: nn.Module) -> None:
         """Takes notice of an epoch."""
         if record["step"] < self.warmup:
             return
         self.last = record["epoch"]
         if record["validation_loss"] < self.best:
             self.best, self.epoch = record["validation_loss"], record["epoch"]
-            self.weights = copy.deepcopy(vae.state_dict())
+            self.weights = copy.deepcopy(module.state_dict())
 
     @property
     def stopped(self) -> bool:
@@ -53,7 +52,7 @@ class State:
     """A training between two steps.
 
     Attributes:
-        vae: The VAE; its weights are those of the last step.
+        module: What is trained; its weights are those of the last step.
         engine: Owns the optimizer and counts the steps.
         averaged: The moving average of the weights, where there is one.
         selection: The best weights so far.
@@ -68,7 +67,7 @@ class State:
         kept: What a rewind goes back to, where that is not this state: a signal has come since.
     """
 
-    vae: VAE
+    module: nn.Module
     engine: Engine
     averaged: AveragedModel | None
     selection: Selection
@@ -89,9 +88,9 @@ class State:
         return self.engine.count
 
     @property
-    def judged(self) -> VAE:
-        """The VAE with the weights that are judged and kept: the average where there is one."""
-        return self.vae if self.averaged is None else cast(VAE, self.averaged.module)
+    def judged(self) -> nn.Module:
+        """The module with the weights that are judged and kept: the average where there is one."""
+        return self.module if self.averaged is None else self.averaged.module
 
     def count(self, index: Tensor, loss: float) -> None:
         """Adds a batch and its summed loss to the epoch."""
@@ -113,7 +112,7 @@ class State:
         noise = processes.gathered(generators())
         return {name: getattr(self, name) for name in COUNTS} | {
             "step": self.step,
-            "weights": self.vae.state_dict(),
+            "weights": self.module.state_dict(),
             "averaged": None if self.averaged is None else self.averaged.state_dict(),
             "engine": self.engine.state_dict(),
             "selection": self.selection.state_dict(),
@@ -127,7 +126,7 @@ class State:
         Raises:
             RuntimeError: It is the state of another model.
         """
-        self.vae.load_state_dict(content["weights"])
+        self.module.load_state_dict(content["weights"])
         if self.averaged is not None:
             self.averaged.load_state_dict(content["averaged"])
         self.engine.load_state_dict(content["engine"])

@@ -16,7 +16,6 @@ from torch.fx.experimental.proxy_tensor import make_fx
 from torch.fx.graph import CodeGen
 
 from pyrovae.training.simplification import simplify, tensor_of
-from pyrovae.vae import VAE
 
 aten = torch.ops.aten
 
@@ -53,37 +52,37 @@ ARITHMETIC = (aten.add.Tensor, aten.sub.Tensor, aten.mul.Tensor, aten.div.Tensor
 
 
 class Loss(nn.Module):
-    """A VAE and its objective as one module, whose parameters can be exchanged for the duration of a call."""
+    """A module and its objective as one, whose parameters can be exchanged for the duration of a call."""
 
-    def __init__(self, vae: VAE, objective: Any) -> None:
+    def __init__(self, module: nn.Module, objective: Any) -> None:
         super().__init__()
-        self.vae = vae
+        self.module = module
         self.objective = objective
 
     def forward(self, beta: Tensor, *batch: Tensor) -> Tensor:
-        loss: Tensor = self.objective.differentiable_loss(self.vae.model, self.vae.guide, *batch, beta=beta)
+        loss: Tensor = self.objective.batch_loss(self.module, *batch, beta=beta)
         return loss
 
 
-def trace(vae: VAE, objective: Any, beta: Tensor, *batch: Tensor, compiled: bool = False) -> Graph:
+def trace(module: nn.Module, objective: Any, beta: Tensor, *batch: Tensor, compiled: bool = False) -> Graph:
     """Traces loss and gradients for batches of this shape.
 
     Args:
-        vae: The VAE, in the mode (training or evaluation) that the graph shall have.
-        objective: One of ours, whose ``differentiable_loss`` takes ``beta``.
+        module: A VAE or another system, in the mode (training or evaluation) that the graph shall have.
+        objective: One of ours, whose ``batch_loss`` takes ``beta``.
         beta: Weight of the divergence, a tensor: what is a number is fixed in the graph.
-        batch: Arguments of both programs.
+        batch: What the objective reads.
         compiled: Compile the graph with ``torch.compile``. Noise still comes from torch's generators.
 
     Raises:
         Exception: Of many kinds, where the program reads numbers from tensors and decides by them.
     """
-    module = Loss(vae, objective)
-    names, parameters = zip(*trainable(module).items(), strict=True)
+    loss_of = Loss(module, objective)
+    names, parameters = zip(*trainable(loss_of).items(), strict=True)
 
     def flat(*given: Tensor) -> list[Tensor | None]:
         own, inputs = given[: len(names)], given[len(names) :]
-        loss = functional_call(module, dict(zip(names, own, strict=True)), inputs)
+        loss = functional_call(loss_of, dict(zip(names, own, strict=True)), inputs)
         return [loss.detach(), *torch.autograd.grad(loss, own, allow_unused=True)]
 
     # Validation reads numbers; what it would find, a first checked batch has, and a loss that is not finite shows.
