@@ -25,10 +25,10 @@ Rate = Annotated[float, Range(0, 1, open_high=True)]
 
 def stack_options(
     *,
-    hidden: Sequence[int] = (500, 500, 500),
+    hidden: Sequence[int] = (200, 100, 100),
     corruption: Rate = 0.3,
-    dropout: Rate = 0.3,
-    pretrain: Natural = 5,
+    dropout: Rate = 0.2,
+    pretrain: Natural = 2,
     location: NonNegative = 1.0,
 ) -> dict[str, Any]:
     """Options of a stack of denoising autoencoders and of what trains it.
@@ -108,9 +108,9 @@ class StackedAutoencoder(nn.Module):
         event_shape: Sequence[int],
         classes: int,
         *,
-        hidden: Sequence[int] = (500, 500, 500),
+        hidden: Sequence[int] = (200, 100, 100),
         corruption: float = 0.3,
-        dropout: float = 0.3,
+        dropout: float = 0.2,
     ) -> None:
         super().__init__()
         self.event_shape, self.classes, self.dropout = tuple(event_shape), classes, dropout
@@ -129,7 +129,7 @@ class StackedAutoencoder(nn.Module):
         Machines"): nearly all elements are 0, and the codes would first of all learn to say so.
         """
         frequency = (x.double().sum(0) + 1) / (len(x) + 2)
-        self.layers[0].decoder_bias.copy_(frequency.logit().flatten())  # type: ignore[operator, union-attr]
+        self.layers[0].decoder_bias.copy_(frequency.logit().flatten())  # type: ignore[operator]
         vectors = to_vectors(degrees.double())
         self.loc.copy_(vectors.mean(0))
         self.scale.copy_((vectors - vectors.mean(0)).square().sum(1).mean().sqrt().clamp(min=1e-6))

@@ -20,8 +20,14 @@ if TYPE_CHECKING:
     from pyrovae.configuration import Experiment
 
 LEAST = 2  # epochs of fine-tuning: selection has then something to select from
-NO_DENSITY = "a stack of autoencoders has no density of x"
-NO_CODES = "a stack of autoencoders has no distribution of codes"
+DENSITY = "a stack of autoencoders gives no density of x"
+POSTERIOR = "a stack of autoencoders has codes, and no distribution of them"
+PRIOR = "a stack of autoencoders has no prior to draw from"
+LACKS = (
+    dict.fromkeys(("evidence", "ais", "gaps", "outliers"), DENSITY)
+    | dict.fromkeys(("nuts", "calibration", "latent", "analysis", "disentanglement", "gradients"), POSTERIOR)
+    | {"generation": PRIOR, "representation": "what its last layer holds of states is in its table"}
+)
 
 
 def compose(
@@ -55,7 +61,7 @@ def check(stack: StackedAutoencoder, dataset: Dataset, criterion: Greedy) -> Non
     """Refuses data that are no features with a state and a place.
 
     Raises:
-        PyrovaeError: No labels, no coordinates, values between 0 and 1, or of another shape or number of classes.
+        PyrovaeError: No labels or one only, no coordinates, values but 0 and 1, another shape or number of classes.
     """
     hint = "--set data.name=places, or data.path = 'mine.csv' with text, state, latitude and longitude"
     if dataset.train.targets is None or dataset.train.y is None:
@@ -63,6 +69,8 @@ def check(stack: StackedAutoencoder, dataset: Dataset, criterion: Greedy) -> Non
         raise PyrovaeError(f"data set {dataset.name} has no {lacking}", hint=hint)
     if dataset.support != "binary":
         raise PyrovaeError(f"data set {dataset.name} holds {dataset.support} values, a stack reads 0 and 1", hint=hint)
+    if len(dataset.train.y.unique()) < 2:
+        raise PyrovaeError(f"data set {dataset.name}: all training data are of one class", hint=hint)
     ours, theirs = (stack.event_shape, stack.classes), (dataset.event_shape, len(dataset.classes))
     if ours != theirs:
         what = "{} with {} classes"
@@ -121,5 +129,5 @@ STACKED_PROGRAM = Program(
     validate=validate,
     judge=judged,
     draw=drawn,
-    lacks={},
+    lacks=LACKS,
 )
