@@ -19,6 +19,7 @@ from pyrovae.data.folder import folder
 from pyrovae.data.images import fashion_mnist, kmnist, mnist
 from pyrovae.data.make import make_dataset
 from pyrovae.data.omniglot import omniglot
+from pyrovae.data.places import places
 from pyrovae.data.sprites import sprites
 from pyrovae.data.svhn import svhn
 from pyrovae.data.tables import csv_table
@@ -38,6 +39,7 @@ DATA: dict[str, Callable[..., Dataset]] = {
     "sprites": sprites,
     "array": array,
     "csv": csv_table,
+    "places": places,
     "folder": folder,
     "audio": audio,
     "text": text,

@@ -8,7 +8,7 @@ two runs and two machines judge a model on the same images; `hashes` says which 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
@@ -97,29 +97,46 @@ class Dataset:
             return self.max_level + 1
         return 2 if self.support == "binary" else None
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    @overload
+    def batch(self, index: Tensor, *, targets: Literal[False] = False) -> tuple[Tensor, Tensor | None]: ...
+
+    @overload
+    def batch(self, index: Tensor, *, targets: bool) -> tuple[Any, ...]: ...
+
+    def batch(self, index: Tensor, *, targets: bool = False) -> tuple[Any, ...]:
         """Returns training rows as the programs read them, binarised afresh under `dynamic`.
 
         Args:
             index: Rows, int64, of shape `(n,)`.
+            targets: Return the numbers to be predicted as well.
 
         Returns:
-            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None. The noise comes from torch's
-            global generator, so that it resumes with the run.
+            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None; then, if asked for, targets of
+            shape `(n, targets)` or None. The noise comes from torch's global generator, so that it resumes with the
+            run.
         """
         rows = self.train.take(index)
-        if self.binarize == "dynamic":
-            return self._read(keep_missing(rows.x, draw(rows.x, self.max_level))), rows.y
-        return self._read(rows.x), rows.y
+        x = rows.x if self.binarize != "dynamic" else keep_missing(rows.x, draw(rows.x, self.max_level))
+        return (self._read(x), rows.y, *([rows.targets] if targets else []))
 
-    def held_out(self, split: SplitName = "validation") -> tuple[Tensor, Tensor | None]:
+    @overload
+    def held_out(
+        self, split: SplitName = "validation", *, targets: Literal[False] = False
+    ) -> tuple[Tensor, Tensor | None]: ...
+
+    @overload
+    def held_out(self, split: SplitName = "validation", *, targets: bool) -> tuple[Any, ...]: ...
+
+    def held_out(self, split: SplitName = "validation", *, targets: bool = False) -> tuple[Any, ...]:
         """Returns a whole split as the programs read it, the same at every call.
 
         Args:
             split: `validation`, `test`, or `train`, whose images under `dynamic` are drawn once by the seed.
+            targets: Return the numbers to be predicted as well.
 
         Returns:
-            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None.
+            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None; then, if asked for, targets of
+            shape `(n, targets)` or None.
 
         Raises:
             PyrovaeError: There is no such split.
@@ -127,10 +144,10 @@ class Dataset:
         if split not in SPLITS:
             raise PyrovaeError(f"unknown split '{split}'", hint=did_you_mean(split, SPLITS), exit_code=2)
         rows: Split = getattr(self, split).whole()
-        if split == "train" and self.binarize == "dynamic":
-            x = binarize_once(rows.x, "dynamic", self.max_level, seed=self.seed, purpose=split)
-            return self._read(x), rows.y
-        return self._read(rows.x), rows.y
+        x, drawn = rows.x, split == "train" and self.binarize == "dynamic"
+        if drawn:
+            x = binarize_once(x, "dynamic", self.max_level, seed=self.seed, purpose=split)
+        return (self._read(x), rows.y, *([rows.targets] if targets else []))
 
     def hashes(self) -> dict[str, str]:
         """Returns a short SHA-256 of each split as stored: equal hashes, equal data, in the same order."""

@@ -26,6 +26,8 @@ from pyrovae.ranges import Natural
 Delimiter = Literal["comma", "semicolon", "tab"]
 DELIMITERS: dict[Delimiter, str] = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
+Lines = Iterator[tuple[int, list[str]]]
+
 LISTED = 8  # columns: more than these are counted in a hint
 MISSING = {"", "na", "n/a", "nan", "null"}
 UTF_8 = "save it as UTF-8: iconv -f latin1 -t utf-8 old.csv > new.csv"
@@ -123,7 +125,7 @@ def read_table(
     Raises:
         PyrovaeError: Names the file, and the line and column at fault.
     """
-    with table_lines(file, delimiter) as lines:
+    with _lines(file, delimiter) as lines:
         header = _header(file.name, lines)
         table = _choose(file.name, header, label, columns)
         places = [header.index(name) for name in table.columns]
@@ -142,8 +144,12 @@ def read_table(
     if bad:
         raise _not_numbers(file.name, bad, [name for name in table.columns if name not in bad])
     if not table.rows:
-        raise PyrovaeError(f"data file {file.name} has a header and no rows", hint="one row a datum follows the header")
+        raise _no_rows(file)
     return table
+
+
+def _no_rows(file: Path) -> PyrovaeError:
+    return PyrovaeError(f"data file {file.name} has a header and no rows", hint="one row a datum follows the header")
 
 
 def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
@@ -152,8 +158,25 @@ def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
     Raises:
         PyrovaeError: The file is no table.
     """
-    with table_lines(file, delimiter) as lines:
+    with _lines(file, delimiter) as lines:
         return _header(file.name, lines)
+
+
+def read_cells(file: Path, columns: Sequence[str], delimiter: Delimiter | None = None) -> Lines:
+    """Yields the number of each line and its cells of these columns, as text.
+
+    Raises:
+        PyrovaeError: The file is no table, has no such column or no rows, or a line has too many or too few cells.
+    """
+    with _lines(file, delimiter) as lines:
+        header = _header(file.name, lines)
+        places = [header.index(name) for name in _choose(file.name, header, None, columns).columns]
+        line = 0
+        for line, cells in lines:
+            _check_width(file.name, line, cells, header)
+            yield line, [cells[place] for place in places]
+    if not line:
+        raise _no_rows(file)
 
 
 def _plain(cells: list[str]) -> list[float] | None:
@@ -183,11 +206,8 @@ def _numbers(
     return [math.nan if value is None else value for value in values.values()]
 
 
-Lines = Iterator[tuple[int, list[str]]]
-
-
 @contextmanager
-def table_lines(file: Path, delimiter: Delimiter | None) -> Iterator[Lines]:
+def _lines(file: Path, delimiter: Delimiter | None) -> Iterator[Lines]:
     """Opens a table and iterates over its lines that are not blank, each with its number."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as opened:

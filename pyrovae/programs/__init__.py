@@ -6,10 +6,12 @@ resumption are those of all.
 """
 
 from pyrovae.programs.program import Program
+from pyrovae.programs.stacked_autoencoder import STACKED_PROGRAM
 from pyrovae.programs.vae import VAE_PROGRAM
 
 PROGRAMS: dict[str, Program] = {
     "vae": VAE_PROGRAM,
+    "stacked-autoencoder": STACKED_PROGRAM,
 }
 
 __all__ = ["PROGRAMS", "Program"]
