@@ -20,6 +20,7 @@ from pyrovae.objectives import OBJECTIVES
 from pyrovae.posteriors import POSTERIORS
 from pyrovae.priors import PRIORS
 from pyrovae.programs import PROGRAMS
+from pyrovae.programs.gan import gan_options
 from pyrovae.ranges import Range
 from pyrovae.schedules import SCHEDULES, RateSpec, ScheduleSpec, make_schedule
 from pyrovae.training import fit
@@ -46,6 +47,7 @@ CHOICES = {
     "encoder": ("networks", "mlp"),
     "decoder": ("networks", "mlp"),
     "objective": ("objectives", "elbo"),
+    "discriminator": ("networks", "mlp"),
 }
 
 
@@ -55,7 +57,7 @@ def vae_options(*, latent_dim: int = 16, conditional: bool = False) -> dict[str,
 
 
 # Sections whose keys are the options of one function.
-FUNCTIONS: dict[str, Factory] = {"vae": vae_options, "train": fit, "evaluation": evaluate}
+FUNCTIONS: dict[str, Factory] = {"vae": vae_options, "gan": gan_options, "train": fit, "evaluation": evaluate}
 
 # Of all programs.
 SECTIONS = tuple(dict.fromkeys(section for program in PROGRAMS.values() for section in program.sections))
