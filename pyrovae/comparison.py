@@ -59,15 +59,19 @@ def read(directory: Path) -> Result:
     """Reads a run's numbers.
 
     Raises:
-        PyrovaeError: The directory has no evaluation.
+        PyrovaeError: The directory has no evaluation, or its program no log density that could be compared.
     """
+    made = experiment.read(directory / runs.EXPERIMENT)
+    if reason := made.program.lacks.get("evidence"):
+        hint = f"pyrovae evaluate {directory} says what can be said of it"
+        raise PyrovaeError(f"cannot compare {directory}: {reason}", hint=hint, exit_code=2)
     numbers, log_prob = storage.read_json(directory / runs.EVALUATION), storage.read_array(directory / runs.PER_DATUM)
     if len(log_prob) != numbers["data"] or abs(log_prob.mean(dtype=float) - numbers["mean"]) > 1e-3:
         what = f"{runs.PER_DATUM} and {runs.EVALUATION} of {directory} are not of one evaluation"
         raise PyrovaeError(what, hint=f"pyrovae evaluate {directory}")
     return Result(
         directory.resolve().name,
-        experiment.read(directory / runs.EXPERIMENT).to_dict(),
+        made.to_dict(),
         storage.read_json(directory / runs.MANIFEST, "data", "model"),
         numbers,
         log_prob,

@@ -225,11 +225,20 @@ def load_vae(directory: Path) -> VAE:
     Raises:
         PyrovaeError: The run is of another program.
     """
-    kind = read(directory / runs.EXPERIMENT).kind
-    if kind != "vae":
-        raise PyrovaeError(f"{directory} is of program '{kind}'", hint="give a run of a VAE", exit_code=2)
-    vae: VAE = load_module(directory)
+    module = load_module(directory)
+    check_vae(module, directory)
+    vae: VAE = module
     return vae
+
+
+def check_vae(module: Any, directory: Path) -> None:
+    """Refuses what has no programs, for whom it cannot do without."""
+    if not isinstance(module, VAE):
+        made = read(directory / runs.EXPERIMENT)
+        reason = made.program.lacks.get("evidence", "it is no VAE")
+        raise PyrovaeError(
+            f"{directory} is of program '{made.kind}': {reason}", hint="give a run of a VAE", exit_code=2
+        )
 
 
 def history_of(directory: Path) -> History:

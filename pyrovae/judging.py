@@ -120,6 +120,8 @@ def evaluate_run(directory: Path, request: Request, data_dir: Path | None = None
         data, log_prob = request.data, None
         if EVIDENCE in (request.only or [EVIDENCE]):
             yield f"{EVIDENCE}: not applicable: {lacks[EVIDENCE]}"
+        if not standing_evaluation(directory):
+            yield str(experiment.program.judge(experiment, module, dataset, directory))
     else:
         yield from judge_evidence(experiment, module, dataset, directory, request)
         data, log_prob = evidence_options(experiment, request)["data"], evidence_of(directory, module)

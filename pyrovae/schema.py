@@ -21,6 +21,7 @@ from pyrovae.objectives import OBJECTIVES
 from pyrovae.posteriors import POSTERIORS
 from pyrovae.priors import PRIORS
 from pyrovae.programs import PROGRAMS
+from pyrovae.programs.gan import gan_options
 from pyrovae.ranges import Range
 from pyrovae.schedules import SCHEDULES, RateSpec, ScheduleSpec, make_schedule
 from pyrovae.training import fit
@@ -47,6 +48,7 @@ CHOICES = {
     "encoder": ("networks", "mlp"),
     "decoder": ("networks", "mlp"),
     "objective": ("objectives", "elbo"),
+    "discriminator": ("networks", "mlp"),
 }
 
 
@@ -58,6 +60,7 @@ def vae_options(*, latent_dim: int = 16, conditional: bool = False) -> dict[str,
 # Sections whose keys are the options of one function.
 FUNCTIONS: dict[str, Factory] = {
     "vae": vae_options,
+    "gan": gan_options,
     "stack": stack_options,
     "train": fit,
     "evaluation": evaluate,

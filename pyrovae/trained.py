@@ -21,7 +21,8 @@ from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Evidence, log_marginal
 from pyrovae.evaluation.evidence import batches
-from pyrovae.experiment import described, load, load_vae
+from pyrovae.experiment import check_vae, described, load, load_module
+from pyrovae.generative import Generative
 from pyrovae.paths import path_named
 from pyrovae.seeding import seeded
 from pyrovae.text_gallery import write_texts
@@ -38,7 +39,7 @@ Rows = tuple[Tensor, Tensor | None]
 
 @dataclass(frozen=True)
 class Trained:
-    """The VAE of a run, and what the run says of its data."""
+    """The VAE of a run, or what else it has trained, and what the run says of its data."""
 
     directory: Path
     vae: VAE
@@ -88,8 +89,10 @@ class Trained:
             label: A class, by name or number.
 
         Raises:
-            PyrovaeError: The file does not fit the model, or lacks labels that the model reads.
+            PyrovaeError: The file does not fit the model, or lacks labels that the model reads; or the model reads no
+                rows, because it has no encoder.
         """
+        check_vae(self.vae, self.directory)
         if label is not None and not self.vae.conditional:
             hint = "train with vae.conditional = true"
             raise PyrovaeError(f"--class {label}: this VAE reads no labels", hint=hint, exit_code=2)
@@ -109,7 +112,7 @@ class Trained:
 
 def open_run(directory: Path) -> Trained:
     """Opens a run for use; the data it was trained on are not needed."""
-    return Trained(directory, load_vae(directory), described(directory))
+    return Trained(directory, load_module(directory), described(directory))
 
 
 @torch.no_grad()
@@ -162,6 +165,8 @@ def sample(
     Texts are draws of x everywhere, or if asked the likeliest text of each z.
     """
     check_suffix(output, *run.suffixes)
+    if not isinstance(run.vae, Generative):
+        check_vae(run.vae, run.directory)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
         drawn = run.vae.sample(count, y, mean=mean or (output.suffix in SHOW and not run.alphabet))

@@ -20,9 +20,10 @@ from torch import Tensor, nn
 
 from pyrovae.distributions import masked
 from pyrovae.errors import PyrovaeError
+from pyrovae.generative import Generative, reads
 
 
-class VAE(PyroModule):
+class VAE(Generative, PyroModule):
     """Variational autoencoder as two Pyro programs (Kingma and Welling, 2014; Rezende et al., 2014).
 
     Args:
@@ -45,10 +46,7 @@ class VAE(PyroModule):
         torch.Size([5, 1, 8, 8])
     """
 
-    # Any module that keeps the contract will do; typed as such, every attribute would be "Tensor or Module".
-    prior: Any
-    likelihood: Any
-    posterior: Any
+    posterior: Any  # typed as a module, every attribute of it would be "Tensor or Module"
 
     def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module, *, missing: bool = False) -> None:
         super().__init__()
@@ -59,16 +57,6 @@ class VAE(PyroModule):
         check_classes(*(reads(part) for part in (prior, likelihood, posterior)))
         if self.conditional and self.pools:
             self.prior.freeze_weights()  # y is not scored, so nothing could train them
-
-    @property
-    def conditional(self) -> bool:
-        """Whether likelihood and posterior read labels."""
-        return bool(reads(self.likelihood))
-
-    @property
-    def pools(self) -> bool:
-        """Whether the prior reads labels."""
-        return bool(reads(self.prior))
 
     @pyro_method
     def model(self, x: Tensor | None = None, y: Tensor | None = None, size: int | None = None) -> Tensor:
@@ -113,24 +101,6 @@ class VAE(PyroModule):
         return f"log p({scored} | {conditions})" if conditions else f"log p({scored})"
 
     @torch.no_grad()
-    def sample(self, size: int, y: int | Tensor | None = None, *, mean: bool = True) -> Tensor:
-        """Draws data from the model, all of them from the pool of class y where one is given.
-
-        Args:
-            size: How many.
-            y: A class, or one per datum, shape ``(size,)``.
-            mean: Return E[x | z] of each drawn z, the usual picture, instead of a draw of x.
-
-        Returns:
-            Shape ``(size, *event_shape)``.
-
-        Raises:
-            PyrovaeError: No part reads labels, or the class does not exist.
-        """
-        y = self.labels(size, y)
-        return self.decode(self.prior(y).expand((size,)).sample(), y, mean=mean)
-
-    @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         """Returns E[x | z] at z = E[z | x], shape of x; where x is missing it is imputed."""
         return self.decode(self.embed(x, y), y)
@@ -140,25 +110,6 @@ class VAE(PyroModule):
         """Returns E[z | x], shape ``(n, latent_dim)``; of a flow the mean of draws from fixed noise."""
         z: Tensor = self.encode(x, y).mean
         return z
-
-    @torch.no_grad()
-    def decode(self, z: Tensor, y: Tensor | None = None, *, mean: bool = True) -> Tensor:
-        """Returns E[x | z], or a draw, for codes z of any leading shape ``(..., latent_dim)``."""
-        likelihood = self.likelihood(z, y)
-        return likelihood.mean if mean else likelihood.sample()
-
-    def labels(self, size: int, y: int | Tensor | None = None) -> Tensor | None:
-        """Returns one label per datum: y itself, or draws where a conditional model must have them.
-
-        They come from the prior's weights, or uniformly where the prior does not read labels.
-        """
-        classes = reads(self.prior) or reads(self.likelihood)
-        device = next(self.parameters()).device
-        if y is not None:
-            return torch.as_tensor(check_label(y, classes), device=device).expand(size)
-        if not self.conditional:
-            return None
-        return self.prior.labels().sample((size,)) if self.pools else torch.randint(classes, (size,), device=device)
 
 
 @contextmanager
@@ -190,11 +141,6 @@ def filled(x: Tensor) -> Tensor:
     return torch.where(x.isnan(), 0.0, x)
 
 
-def reads(part: nn.Module) -> int:
-    """Returns how many classes a part reads: its ``classes``, none where it says nothing."""
-    return int(getattr(part, "classes", 0))
-
-
 def is_point(posterior: nn.Module) -> bool:
     """Tells whether q(z | x) is one point without a density, as a plain autoencoder's is."""
     return bool(getattr(posterior, "density", "everywhere") == "nowhere")
@@ -213,14 +159,3 @@ def check_classes(prior: int, likelihood: int, posterior: int) -> None:
         )
     if prior and likelihood and prior != likelihood:
         raise PyrovaeError(f"prior reads {prior} classes, likelihood {likelihood}", hint="give them the same number")
-
-
-def check_label(y: Any, classes: int) -> Any:
-    if not classes:
-        raise PyrovaeError(
-            f"no pool of class {y}: this model reads no labels",
-            hint="train with prior.labels = true, or vae.conditional = true",
-        )
-    if not 0 <= int(torch.as_tensor(y).min()) <= int(torch.as_tensor(y).max()) < classes:
-        raise PyrovaeError(f"unknown class {y}", hint=f"classes are 0 to {classes - 1}")
-    return y

@@ -155,12 +155,12 @@ def interpolate(
 @data_dir
 def figures(*, run: str, runs_dir: Path, data_dir: Path | None) -> None:
     """Draw the pictures of RUN again."""
-    from pyrovae import checkpoints, experiment, gallery, runs
+    from pyrovae import checkpoints, experiment, runs
 
     directory = runs.find(runs_dir, run)
     with runs.locked(directory):
-        vae, dataset = experiment.load(directory, data_dir)
-        records, seed = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT).seed
+        module, dataset = experiment.load(directory, data_dir)
+        records, made = list(experiment.history_of(directory)), experiment.read(directory / runs.EXPERIMENT)
         best = checkpoints.read(directory / checkpoints.BEST, "weights")["epoch"]
-        for path in gallery.draw(vae, dataset, records, directory / runs.FIGURES, seed, best):
+        for path in made.program.draw(module, dataset, records, directory / runs.FIGURES, made.seed, best):
             click.echo(path)

@@ -44,7 +44,7 @@ def training_curves(records: Sequence[Mapping[str, float]], *, best: int | None 
     """
     if not records:
         raise PyrovaeError("'records' is empty: nothing to draw", hint="train for at least one epoch")
-    epochs, series = _epochs(records), {key: _series(records, key) for *_, keys in PANELS.values() for key in keys}
+    epochs, series = epochs_of(records), {key: series_of(records, key) for *_, keys in PANELS.values() for key in keys}
     values = {key: np.unique(series[key][~np.isnan(series[key])]) for key in SCHEDULED}
     moving = [key for key in SCHEDULED if len(values[key]) > 1]
     figure = blank(11.5 if moving else 8.5, 3.4)
@@ -52,7 +52,7 @@ def training_curves(records: Sequence[Mapping[str, float]], *, best: int | None 
     panels = figure.subplot_mosaic([["loss", "terms", *moving[:1]], ["loss", "terms", *moving[-1:]]])
     for panel, axes in panels.items():
         title, unit, keys = PANELS[panel]
-        _draw(axes, epochs, {key: series[key] for key in keys})
+        draw_curves(axes, epochs, {key: series[key] for key in keys})
         axes.set(title=title, ylabel=unit if axes.lines else "", xlabel="epoch")
     if len(moving) == 2:
         panels["beta"].tick_params(labelbottom=False)
@@ -64,19 +64,19 @@ def training_curves(records: Sequence[Mapping[str, float]], *, best: int | None 
     return figure
 
 
-def _series(records: Sequence[Mapping[str, float]], key: str) -> Array:
+def series_of(records: Sequence[Mapping[str, float]], key: str) -> Array:
     """Reads one key of every record; nan where it is missing, null or infinite, which leaves a hole in the line."""
     values = np.array([np.nan if record.get(key) is None else record[key] for record in records], dtype=float)
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _epochs(records: Sequence[Mapping[str, float]]) -> Array:
+def epochs_of(records: Sequence[Mapping[str, float]]) -> Array:
     """Reads the epochs; records without one are counted from 1."""
-    epochs = _series(records, "epoch")
+    epochs = series_of(records, "epoch")
     return np.where(np.isnan(epochs), np.arange(1, len(records) + 1), epochs)
 
 
-def _draw(axes: Axes, epochs: Array, curves: Mapping[str, Array]) -> None:
+def draw_curves(axes: Axes, epochs: Array, curves: Mapping[str, Array]) -> None:
     """Draws the recorded curves of one panel, or says that there are none."""
     recorded = {key: values for key, values in curves.items() if not np.isnan(values).all()}
     marker = "o" if len(epochs) <= FEW else ""

@@ -5,12 +5,14 @@ An experiment names one by ``program = "..."`` beside its seed. A new one is a m
 resumption are those of all.
 """
 
+from pyrovae.programs.gan import GAN_PROGRAM
 from pyrovae.programs.program import Program
 from pyrovae.programs.stacked_autoencoder import STACKED_PROGRAM
 from pyrovae.programs.vae import VAE_PROGRAM
 
 PROGRAMS: dict[str, Program] = {
     "vae": VAE_PROGRAM,
+    "gan": GAN_PROGRAM,
     "stacked-autoencoder": STACKED_PROGRAM,
 }
 

@@ -30,6 +30,7 @@ class Program:
         judge: Takes an experiment, the trained module, its data and the run directory, where it writes what it finds;
             its result is printed.
         draw: Takes module, data, records, folder, seed and the best epoch; returns the paths of the pictures.
+        selects: Whether a lower validation loss tells better weights from worse.
         lacks: Sections of an evaluation that have nothing to say of such a system, with the reason.
     """
 
@@ -41,4 +42,5 @@ class Program:
     validate: Validate
     judge: "Callable[[Experiment, Any, Dataset, Path], Any]"
     draw: Callable[..., list[Path]]
+    selects: bool = True
     lacks: Mapping[str, str] = field(default_factory=dict)

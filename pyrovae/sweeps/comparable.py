@@ -21,7 +21,9 @@ def bound_of(experiment: Experiment) -> str:
         ... )
         ('elbo', 'iwae (particles = 5)')
     """
-    objective = experiment.sections["objective"]
+    objective = experiment.sections.get("objective")
+    if objective is None:
+        return f"the loss of program '{experiment.kind}'"
     if objective["name"] in PLAIN:
         return PLAIN[0]
     chosen = {key: value for key, value in objective.items() if key in ("particles", "alpha")}

@@ -159,7 +159,11 @@ def check(plan: Plan) -> None:
         PyrovaeError: All mistakes, each with its line.
     """
     refuse([line for values in plan.probes() for line in faults(plan, values)])
-    bounds = sorted({bound_of(plan.experiment(values)) for values in plan.probes()})
+    experiments = [plan.experiment(values) for values in plan.probes()]
+    bounds = sorted(set(map(bound_of, experiments)))
+    for kind in sorted({made.kind for made in experiments if plan.search is not None and not made.program.selects}):
+        reason = f"a search goes by the validation loss, which of program '{kind}' does not say what is better"
+        raise PyrovaeError(f"{plan.source}: {reason}", hint="run a grid, and compare samples", exit_code=2)
     if plan.search is not None and len(bounds) > 1:
         hint = "search with one objective, or compare objectives in a grid"
         raise PyrovaeError(f"{plan.source}: a search cannot compare {' with '.join(bounds)}", hint=hint, exit_code=2)

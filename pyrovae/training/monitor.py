@@ -18,7 +18,10 @@ from pyrovae.vae import VAE
 
 CHUNK = 1000  # validation data at once, or draws of fewer data
 LOOKED_AT = 500  # validation data whose codes tell which units are active
-SHOWN = ("train_loss", "validation_loss", "rate", "distortion", "label_loss")  # of an epoch, where it has them
+# Of an epoch, where it has them.
+SHOWN = (
+    "train_loss", "validation_loss", "rate", "distortion", "label_loss", "discriminator_loss", "generator_loss",
+)  # fmt: skip
 TOO_EARLY = 5  # epochs in which a rate near 0 is no surprise
 
 
