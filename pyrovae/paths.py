@@ -115,7 +115,7 @@ def dense(start: Tensor, stop: Tensor, *, steps: int, prior: Any, weight: float 
         inner.grad = gradient.contiguous()
         return total
 
-    search.step(closure)  # type: ignore[no-untyped-call]
+    search.step(closure)
     with torch.no_grad():
         found = torch.cat([ends[0], inner, ends[1]], -2)
         better = action(found, prior, weight) < action(straight, prior, weight)
