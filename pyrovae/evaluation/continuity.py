@@ -96,7 +96,7 @@ def continuity(
         [introduction(kinds, steps), *sentences(measures)],
         {
             "paths": ways({name: way.shown for name, way in shown.items()}, span=span_of(dataset)),
-            "steps": step_sizes({KINDS[kind]: {name: way.sizes for name, way in each.items()}
+            "steps": step_sizes({KINDS[kind]: {name: way.sizes for name, way in each.items() if name != FADE}
                                  for kind, each in found.items()}),
         },
     )  # fmt: skip
@@ -226,7 +226,7 @@ def changes(read: Tensor) -> Tensor:
 
 
 def measures_of(way: Way, classes: Tensor | None, kind: str, *, even: bool = False) -> dict[str, Measured | Share]:
-    """Returns what is said of a path, by name, with errors over pairs; not how even a path is that is so by its making."""
+    """Returns what is said of a path, by name, with errors over pairs; evenness only where it is not by its making."""
     found: dict[str, Measured | Share] = {}
     if not even:
         found = {"jump": measured(jump(way.sizes)), "roughness": measured(way.roughness)}
