@@ -436,6 +436,11 @@ def test_files_are_read_as_the_data_of_the_run_were(tmp_path: Path) -> None:
     assert "fast.wav has 9000 samples a second" in str(refused(lambda: read_rows(folder / "fast.wav", like(data))))
 
 
+def test_a_folder_of_sounds_is_known_by_what_it_holds(tmp_path: Path) -> None:
+    options = [part for key, value in SMALL.items() for part in ("--set", f"{key}={value}")]
+    assert "event shape   (1, 8, 17)" in succeeds("data", "info", spoken(tmp_path), *options)
+
+
 @pytest.fixture(scope="module")
 def runs(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Returns a folder with a run of sounds whose recordings are gone, and one of pictures."""
