@@ -47,16 +47,17 @@ class SequenceEncoder(Shaped):
 
     def __init__(self, in_shape: Sequence[int], out_shape: Sequence[int], classes: int, hidden: int) -> None:
         super().__init__(in_shape, out_shape, classes)
+        self.start = nn.Parameter(hidden**-0.5 * (2 * torch.rand(hidden) - 1))
         self.gru = nn.GRU(in_shape[-1], hidden, batch_first=True)
         self.head = nn.Linear(hidden + classes, prod(out_shape))
 
     def forward(self, x: Tensor, y: Tensor | None = None) -> Tensor:
         batch = x.shape[: x.dim() - len(self.in_shape)]
-        sequences = x.reshape(batch.numel(), -1, self.in_shape[-1])
-        states, _ = self.gru(sequences)
-        started = torch.cat([torch.zeros_like(states[:, :1]), states], 1)
-        # A product and no index: one that is looked up is as quick, but sums its gradient up in any order.
-        state = (started * last(sequences).unsqueeze(-1)).sum(1).reshape(*batch, -1)
+        sequences = x.reshape(batch.numel(), prod(self.in_shape[:-1]), self.in_shape[-1])
+        start = self.start.expand(len(sequences), 1, -1)
+        states, _ = self.gru(sequences, start.transpose(0, 1).contiguous())
+        started = torch.cat([start, states], 1)
+        state = (started * last(sequences).unsqueeze(-1)).sum(1).reshape(*batch, self.gru.hidden_size)
         out: Tensor = self.head(append_label(state, y, self.classes, event_dim=1))
         return out.unflatten(-1, self.out_shape)
 
@@ -88,7 +89,7 @@ class SequenceDecoder(Shaped):
     def forward(self, z: Tensor, y: Tensor | None = None) -> Tensor:
         batch = z.shape[: z.dim() - len(self.in_shape)]
         code = append_label(z.flatten(z.dim() - len(self.in_shape)), y, self.classes, event_dim=1)
-        code = code.reshape(batch.numel(), -1)
+        code = code.reshape(batch.numel(), code.shape[-1])
         steps = code.unsqueeze(1).expand(-1, prod(self.out_shape[:-1]), -1)
         states, _ = self.gru(steps, self.start(code).tanh().unsqueeze(0))
         out: Tensor = self.head(states)
