@@ -64,6 +64,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "levels": dataset.levels,
         "missing": dataset.missing,
         "units": None if dataset.units is None else dataset.units.to_dict(),
+        "sound": None if dataset.sound is None else dataset.sound.to_dict(),
+        "alphabet": dataset.alphabet,
         "seed": dataset.seed,
         "sizes": [len(split) for split in dataset],
         "hashes": dataset.hashes(),
@@ -185,7 +187,8 @@ def described(directory: Path) -> dict[str, Any]:
     """Returns what a run says of its data, with what manifests of the first revisions do not say."""
     data: dict[str, Any] = storage.read_json(directory / runs.MANIFEST, "data", "model")["data"]
     levels = 2 if data["support"] == "binary" else None
-    return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
+    standard = {"levels": levels, "missing": False, "units": None, "sound": None, "seed": 0, "alphabet": ""}
+    return standard | data
 
 
 def load(directory: Path | str, data_dir: Path | None = None) -> tuple[Any, Dataset]:

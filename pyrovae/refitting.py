@@ -77,18 +77,16 @@ def take_over(made: Prepared, source: Path) -> None:
 
 
 def judged(made: Prepared, source: Path, directory: Path, data_dir: Path | None) -> Iterator[str]:
-    """Yields log p(x) and the quality of samples before and after; of an autoencoder there is no before."""
+    """Yields log p(x) and the quality of samples before and after; an autoencoder has no log p(x) before."""
     point = is_point(made.module.posterior)
     sections = ["evidence", *["ais"] * point, *SAMPLES]
     yield f"after, {directory}:"
     yield from evaluate_run(directory, Request(only=sections, keep=True), data_dir)
-    if point:
-        yield "before: an autoencoder has no log p(x), and nothing to draw samples from"
-        return
     with runs.locked(source):
-        yield f"before, {source}:"
+        yield f"before, {source}:" + " an autoencoder has no log p(x)" * point
         yield from evaluate_run(source, Request(only=["evidence", *SAMPLES], keep=True), data_dir)
-    yield change(source, directory)
+    if not point:
+        yield change(source, directory)
 
 
 def change(source: Path, directory: Path) -> str:

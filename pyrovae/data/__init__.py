@@ -8,6 +8,8 @@ function that ends in `make_dataset`, and one line here.
 from collections.abc import Callable
 
 from pyrovae.data.arrays import array
+from pyrovae.data.audio import audio
+from pyrovae.data.bags import bag_of_words
 from pyrovae.data.celeba import celeba
 from pyrovae.data.cifar10 import cifar10
 from pyrovae.data.dataset import Dataset, Split
@@ -21,6 +23,7 @@ from pyrovae.data.places import places
 from pyrovae.data.sprites import sprites
 from pyrovae.data.svhn import svhn
 from pyrovae.data.tables import csv_table
+from pyrovae.data.text import text
 from pyrovae.data.torchvision_sets import fetch
 
 DATA: dict[str, Callable[..., Dataset]] = {
@@ -38,6 +41,9 @@ DATA: dict[str, Callable[..., Dataset]] = {
     "csv": csv_table,
     "places": places,
     "folder": folder,
+    "audio": audio,
+    "text": text,
+    "bag-of-words": bag_of_words,
 }
 
 __all__ = ["DATA", "Dataset", "Split", "fetch", "make_dataset"]

@@ -14,12 +14,14 @@ import torch
 from torch import Tensor
 
 from pyrovae.data.binarize import Binarize, binarize_once, draw, keep_missing
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.split import Split
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
-# How x looks to the programs: zeros and ones; grey levels k / max_level; floats in [0, 1]; whole numbers from 0; any.
-Support = Literal["binary", "levels", "unit", "count", "real"]
+# How x looks to the programs: zeros and ones; grey levels k / max_level; floats in [0, 1]; whole numbers from 0; any;
+# codes of characters, 0 from the end of the text on.
+Support = Literal["binary", "levels", "unit", "count", "real", "characters"]
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -41,6 +43,8 @@ class Dataset:
         seed: Names the split and the noise of what is binarised once.
         missing: Whether x may hold NaN, for what was not observed.
         units: How x came from the units of the user's file; None where it is read as it is.
+        sound: How sounds became x, in these units, and can be had back; None where x is no sound.
+        alphabet: The characters 1, 2, ... of texts.
 
     Raises:
         PyrovaeError: `train` holds grey bytes and `max_level` is missing.
@@ -65,6 +69,8 @@ class Dataset:
     seed: int = 0
     missing: bool = False
     units: Units | None = None
+    sound: Spectrograms | None = None
+    alphabet: str = ""
 
     def __post_init__(self) -> None:
         scaled = self.support in ("levels", "unit") or self.binarize == "dynamic"
@@ -81,7 +87,12 @@ class Dataset:
 
     @property
     def levels(self) -> int | None:
-        """How many values a pixel can take as the programs read it; None where they are not levels."""
+        """How many values a pixel can take as the programs read it; None where they are not levels.
+
+        Of texts it is the number of characters, and one more for the end.
+        """
+        if self.alphabet:
+            return len(self.alphabet) + 1
         if self.support == "levels" and self.max_level is not None:
             return self.max_level + 1
         return 2 if self.support == "binary" else None

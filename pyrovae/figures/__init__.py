@@ -8,6 +8,7 @@ their own, they are an `image_grid` with a title.
 - `image_grid`, `reconstructions`, `pools`: data, data beside their reconstructions, data by class;
 - `latent_map`: where the data and the components of the prior lie;
 - `manifold`, `traversals`, `interpolation`: what the decoder makes of chosen latent points;
+- `text_table`: texts, where other data are pictures;
 - `greedy_curves`, `place_map`: the training of a stack of autoencoders, and where it puts texts;
 - `rate_distortion`: what several models pay for their reconstructions;
 - `walk_path`, `animate`: a round trip through latent space, as a GIF;
@@ -23,6 +24,7 @@ from pyrovae.figures.latent import latent_map
 from pyrovae.figures.places import greedy_curves, place_map
 from pyrovae.figures.rate_distortion import rate_distortion
 from pyrovae.figures.saving import save
+from pyrovae.figures.texts import text_table
 
 __all__ = [
     "animate",
@@ -37,6 +39,7 @@ __all__ = [
     "rate_distortion",
     "reconstructions",
     "save",
+    "text_table",
     "to_image",
     "training_curves",
     "traversals",
