@@ -61,10 +61,7 @@ def parts_of(directory: Path) -> Iterator[Part]:
     numbers = storage.read_json(directory / runs.EVALUATION)
     manifest = storage.read_json(directory / runs.MANIFEST, "data", "model")
     yield Part(directory.resolve().name, [composition(manifest)], facts(manifest))
-    evidence = {key: value for key, value in numbers.items() if not isinstance(value, dict | list)}
-    reasons = [f"Against it: {reason}." for reason in numbers.get("reasons", [])]
-    sentence = evidence.pop("sentence", f"{evidence['estimator']} {evidence['quantity']}")
-    yield Part("evidence", [f"Verdict: **{numbers['verdict']}**.", *reasons, f"{sentence}"], formatted(evidence))
+    yield judgement(numbers)
     for name, found in numbers.get("sections", {}).items():
         if "not_applicable" in found:
             yield Part(name, [f"Not applicable: {found['not_applicable']}."])
@@ -73,12 +70,24 @@ def parts_of(directory: Path) -> Iterator[Part]:
             yield Part(name, found["sentences"], formatted(found["numbers"] | shown), found.get("figures", []))
 
 
+def judgement(numbers: Mapping[str, Any]) -> Part:
+    """Returns the evidence, or what a program without any was judged by."""
+    plain = {key: value for key, value in numbers.items() if not isinstance(value, dict | list)}
+    sentence = plain.pop("sentence", "")
+    if "verdict" not in numbers:
+        return Part("test data", [sentence] if sentence else [], formatted(plain), table=numbers.get("table", ()))
+    reasons = [f"Against it: {reason}." for reason in numbers.get("reasons", [])]
+    found = sentence or f"{plain['estimator']} {plain['quantity']}"
+    return Part("evidence", [f"Verdict: **{numbers['verdict']}**.", *reasons, found], formatted(plain))
+
+
 def composition(manifest: Mapping[str, Any]) -> str:
     """Says in a sentence what was composed."""
     chosen, data = manifest.get("configuration", {}), manifest["data"]
     parts = [f"{part} {chosen[part]['name']}" for part in ("prior", "likelihood", "posterior") if part in chosen]
     by = f", trained by {chosen['objective']['name']}" if "objective" in chosen else ""
-    return f"{', '.join(parts) or 'A VAE'}{by}, on {data['name']} (binarize = {data['binarize']})."
+    kind = "A VAE" if chosen.get("program", "vae") == "vae" else f"Program {chosen['program']}"
+    return f"{', '.join(parts) or kind}{by}, on {data['name']} (binarize = {data['binarize']})."
 
 
 def facts(manifest: Mapping[str, Any]) -> dict[str, str]:

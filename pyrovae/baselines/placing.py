@@ -4,7 +4,7 @@ Beside a trained stack stand the most frequent state with the mean place, and li
 logistic regression of the state and ridge regression of the place, whose penalties validation data choose.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -158,11 +158,12 @@ def scores(experiment: "Experiment", stack: StackedAutoencoder, dataset: Dataset
 def judge(experiment: "Experiment", stack: StackedAutoencoder, dataset: Dataset, directory: Path) -> str:
     """Writes how well each method does into the run directory, and returns it as a table."""
     found = list(scores(experiment, stack, dataset))
-    share = seen(dataset, arrays(dataset, "test")[0])
-    numbers: Mapping[str, Any] = {"data": len(dataset.test), "seed": experiment.seed, "weights": weights_of(directory)}
-    table = {"table": [row.to_dict() for row in found], "also_in_training": share, "sections": {}}
-    storage.write_json(directory / runs.EVALUATION, {**numbers, **table})
-    return f"{format_table([HEADER, *(row.cells() for row in found)])}\n{sentence(len(dataset.test), share)}"
+    said = sentence(len(dataset.test), seen(dataset, arrays(dataset, "test")[0]))
+    table = [HEADER, *(row.cells() for row in found)]
+    numbers = {"data": len(dataset.test), "seed": experiment.seed, "weights": weights_of(directory), "sentence": said}
+    methods = [row.to_dict() for row in found]
+    storage.write_json(directory / runs.EVALUATION, numbers | {"methods": methods, "table": table, "sections": {}})
+    return f"{format_table(table)}\n{said}"
 
 
 def sentence(size: int, share: float) -> str:

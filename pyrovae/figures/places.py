@@ -42,7 +42,7 @@ def greedy_curves(records: Sequence[Mapping[str, Any]], *, best: int | None = No
     phases = sorted({record["phase"] for record in records})
     tuned = [record for record in records if "accuracy" in record]
     panels = [*phases, *(["accuracy", "median_kilometres"] if tuned else [])]
-    figure = blank(2.9 * len(panels), 2.9)
+    figure = blank(2.6 * len(panels), 2.6)
     for axes, panel in zip(figure.subplots(1, len(panels), squeeze=False)[0], panels, strict=True):
         if panel in phases:
             _losses(axes, [record for record in records if record["phase"] == panel], panel, tuned)
@@ -108,7 +108,7 @@ def place_map(
     left, right = figure.subplots(1, 2)
     for axes in (left, right):
         axes.plot(*background[:, ::-1].T, ".", markersize=1, color=FAINT, zorder=0, rasterized=True)
-        _frame(axes, np.concatenate([places, background]))
+        _frame(axes, np.concatenate([places, predicted, background]))
     _errors(figure, left, places, predicted, kilometres)
     told = states == predicted_states
     for state in np.unique(states[told]):
@@ -133,7 +133,7 @@ def _errors(figure: Figure, axes: Axes, places: Array, predicted: Array, kilomet
     dots = axes.scatter(places[:LINES, 1], places[:LINES, 0], **shown)
     axes.plot(*predicted[:LINES, ::-1].T, "+", markersize=4, markeredgewidth=0.6, color=INK, label="put here")
     axes.legend(loc="lower left")
-    figure.colorbar(dots, ax=axes, label="km", shrink=0.8)
+    figure.colorbar(dots, ax=axes, label="km", shrink=0.7)
 
 
 def _frame(axes: Axes, places: Array) -> None:
