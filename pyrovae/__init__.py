@@ -28,6 +28,7 @@ _HOMES = {
     "networks": ["MLP", "NETWORKS", "conv", "gated_conv", "gated_mlp", "gru", "log_counts", "one_hot", "resnet"],
     "objectives": ["ELBO", "IWAE", "MMD", "OBJECTIVES", "PIWAE", "STL", "TC", "AnalyticELBO", "DReG", "Renyi"],
     "data": ["DATA", "Dataset", "Split", "make_dataset"],
+    "baselines": ["GAN", "Generator", "Minimax"],
     "training": ["History", "fit"],
     "analysis": ["to_datatree"],
     "netcdf": ["load_datatree", "save_datatree"],

@@ -441,5 +441,5 @@ def test_a_search_among_gans_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.toml"
     path.write_text('program = "gan"\n[sweep.search]\ntrials = 2\n"gan.penalty" = [0.1, 1.0]\n')
     assert "program 'gan' does not say what is better" in refusal(
-        "sweep", path, "--runs-dir", tmp_path / "runs", code=2
+        "sweep", "run", path, "--runs-dir", tmp_path / "runs", code=2
     )

@@ -15,7 +15,7 @@ from pyrovae.cli import experiments
 from pyrovae.configuration import Experiment, line_of, read
 from pyrovae.errors import PyrovaeError
 from pyrovae.programs import PROGRAMS
-from pyrovae.schema import CHOICES, SECTIONS, TABLES, complete, factory_of, options, problems
+from pyrovae.schema import CHOICES, TABLES, complete, factory_of, options, problems
 
 FOLDER = Path(__file__).parent.parent / "experiments"
 
@@ -43,16 +43,18 @@ def test_a_resolved_experiment_is_read_back_as_it_was(path: Path, tmp_path: Path
     ("section", "name"), [(section, name) for section, (table, _) in CHOICES.items() for name in TABLES[table]]
 )
 def test_every_row_of_every_table_is_read_back_as_it_was(section: str, name: str, tmp_path: Path) -> None:
-    planned = Experiment.of("a", {section: given_to(section, name), "seed": 3})
+    kind = next(kind for kind, program in PROGRAMS.items() if section in program.sections)
+    planned = Experiment.of("a", {"program": kind, section: given_to(section, name), "seed": 3})
     assert reread(planned, tmp_path / "a.toml") == planned
 
 
-def test_an_empty_file_is_an_experiment_with_every_default(tmp_path: Path) -> None:
-    (tmp_path / "a.toml").touch()
+@pytest.mark.parametrize("kind", PROGRAMS)
+def test_an_empty_file_is_an_experiment_with_every_default(kind: str, tmp_path: Path) -> None:
+    (tmp_path / "a.toml").write_text("" if kind == "vae" else f'program = "{kind}"')
     planned = experiment.read(tmp_path / "a.toml")
-    assert tuple(planned.sections) == SECTIONS
+    assert tuple(planned.sections) == PROGRAMS[kind].sections
     assert planned.seed == 0
-    for section in SECTIONS:
+    for section in planned.sections:
         assert set(options(factory_of(section, {}))) | ({"name"} & set(planned.sections[section])) == set(
             planned.sections[section]
         )
