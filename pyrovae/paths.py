@@ -57,15 +57,15 @@ def spherical(start: Tensor, stop: Tensor, *, steps: int, prior: Any = None) -> 
         prior: Not looked at.
 
     Example:
-        >>> spherical(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), steps=3).norm(dim=-1)
-        tensor([1., 1., 1.])
+        >>> spherical(torch.tensor([0.0, 1.0]), torch.tensor([1.0, 0.0]), steps=3)[1]
+        tensor([0.7071, 0.7071])
     """
     share = shares(start, steps)
     a, b = start[..., None, :], stop[..., None, :]
     norms = a.norm(dim=-1, keepdim=True), b.norm(dim=-1, keepdim=True)
     tiny = torch.finfo(start.dtype).tiny
     u, v = (code / norm.clamp(min=tiny) for code, norm in zip((a, b), norms, strict=True))
-    # exact at small angles too, where the arc cosine of a product is not
+    # exact near half a turn too, where the arc cosine of a product is not, and the sine divides by what it misses
     angle = 2 * torch.atan2((u - v).norm(dim=-1, keepdim=True), (u + v).norm(dim=-1, keepdim=True))
     norm = norms[0] * (1 - share) + norms[1] * share
     turned = norm * (((1 - share) * angle).sin() * u + (share * angle).sin() * v) / angle.sin()

@@ -27,6 +27,7 @@ from pyrovae.evaluation.continuity import (
     walked,
 )
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
+from pyrovae.figures.continuity import step_sizes, ways
 from pyrovae.paths import PATHS
 from pyrovae.seeding import seeded
 
@@ -176,7 +177,7 @@ def test_pairs_are_of_their_kind_and_at_random(kind: str) -> None:
     assert y is not None
     assert all(torch.equal(y[rows], ends.classes[:, i]) for i, rows in enumerate(index))
     assert not set(index[0]) & set(index[1])
-    assert len(set(index[0])) == 30
+    assert len({*index[0], *index[1]}) == 60, "no datum twice"
     assert sorted(index[0]) != list(range(30))
 
 
@@ -259,6 +260,22 @@ def test_without_labels_steps_and_density_remain() -> None:
     assert set(said.numbers["any"]["fade"]) == set()
     assert len(said.sentences) == 1 + 3
     assert "confidence" not in " ".join(said.sentences)
+
+
+def test_panels_of_step_sizes_share_their_scale() -> None:
+    """Mutation: the scale of the first one, where others jump further."""
+    figure = step_sizes({"a": {"linear": [[1.0, 1, 1]]}, "b": {"linear": [[0.0, 0, 9]]}})
+    assert [axes.get_ylim()[0] for axes in figure.axes] == [0, 0]
+    assert all(axes.get_ylim()[1] > 3 for axes in figure.axes)
+    assert figure.axes[1].lines[1].get_ydata().tolist() == [0, 0, 3]  # type: ignore[union-attr]
+
+
+def test_the_picture_has_a_block_for_each_pair() -> None:
+    """Mutation: rows are ordered by path, and named by pair."""
+    images = {"linear": torch.zeros(2, 3, 4, 4), "fade": torch.ones(2, 3, 4, 4)}
+    axes = ways(images, span=(0, 1)).axes[0]
+    assert [label.get_text() for label in axes.get_yticklabels()] == ["linear", "fade"] * 2
+    assert [float(picture.get_array().mean()) for picture in axes.images] == [0, 0, 0, 1, 1, 1] * 2  # type: ignore[union-attr]
 
 
 def test_what_has_no_codes_or_no_pairs() -> None:

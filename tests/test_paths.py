@@ -68,10 +68,10 @@ def test_codes_of_nearly_one_direction_are_joined_smoothly() -> None:
         if turn < 1:
             torch.testing.assert_close(path, linear(start, stop, steps=4), atol=5e-6, rtol=0)
             torch.testing.assert_close(path.norm(dim=-1), torch.full((4,), 5.0))
-    # 0.001 of a radian, and the norms of a turn by it: the cosine's last digit is worth a tenth of that angle
-    a, b = torch.tensor([1.0, 0.0]), torch.tensor([math.cos(1e-3), math.sin(1e-3)])
-    turned = spherical(a, b, steps=3)
-    assert math.atan2(float(turned[1, 1]), float(turned[1, 0])) == pytest.approx(5e-4, rel=1e-5)
+    # nearly half a turn, where a middle code is long by as much as the angle is wrong
+    back = torch.tensor([math.cos(math.pi - 3e-3), math.sin(math.pi - 3e-3)])
+    turned = spherical(torch.tensor([1.0, 0.0]), back, steps=5)
+    torch.testing.assert_close(turned.norm(dim=-1), torch.ones(5), atol=1e-4, rtol=0)
     nowhere = spherical(torch.zeros(2), start, steps=3)
     assert nowhere.tolist() == [[0, 0], [1.5, 2], [3, 4]]
 

@@ -23,7 +23,7 @@ from pyrovae.evaluation.latent import CHUNK
 from pyrovae.evaluation.manifolds import Measured, Share, measured, share
 from pyrovae.evaluation.readings import SURE, likeliest, numbers
 from pyrovae.figures.continuity import step_sizes, ways
-from pyrovae.gallery import STEPS, pairs, span_of
+from pyrovae.gallery import STEPS, span_of
 from pyrovae.paths import PATHS, Path, dense, linear
 from pyrovae.ranges import Range
 from pyrovae.vae import VAE, is_proper
@@ -118,16 +118,20 @@ def ends_of(judged: Judged, most: int) -> Iterator[tuple[str, Ends]]:
 
 
 def chosen_pairs(y: Tensor | None, kind: str, rows: int) -> Tensor:
-    """Returns which data make pairs of a kind, shape ``(pairs, 2)``, out of data in random order.
+    """Returns which data make pairs of a kind, shape ``(pairs, 2)``, out of data in random order; no datum twice.
 
     Example:
         >>> chosen_pairs(torch.tensor([0, 1, 0, 0, 1, 1]), "same", 3).tolist()
-        [[0, 3], [1, 5]]
+        [[0, 3], [1, 4]]
     """
     if y is None:
         return torch.arange(2 * rows).reshape(rows, 2)
-    found = pairs(y, rows, alike=kind == "same").reshape(-1, 2)
-    return found[(y[found[:, 0]] == y[found[:, 1]]) == (kind == "same")]
+    free, found = torch.arange(len(y)) >= rows, []
+    for first in range(rows):
+        partners = torch.where(free & ((y == y[first]) == (kind == "same")))[0][:1]
+        free[partners] = False  # pairs that share a datum are not independent
+        found += [(first, partner) for partner in partners.tolist()]
+    return torch.tensor(found, dtype=torch.long).reshape(-1, 2)
 
 
 @torch.no_grad()

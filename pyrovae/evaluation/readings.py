@@ -75,7 +75,7 @@ def modes(classes: Readings, names: Sequence[str], resamples: int) -> Findings:
         resamples: Of the bootstrap that tells the error of the distance.
     """
     found, real = ([share(rows == y) for y in range(len(names))] for rows in classes[:2])
-    missing = [n for n, a, b in zip(names, found, real, strict=True) if b.value and a.value < PRESENT * b.value]
+    missing = [n for n, a, b in zip(names, found, real, strict=True) if a.value < PRESENT * b.value]
     present = sum(b.value > 0 for b in real) - len(missing)
     far, floor = (shares_apart(classes.test, rows, len(names), resamples) for rows in (classes[0], classes[2]))
     without = f"; not {', '.join(missing)}" if missing else ""
