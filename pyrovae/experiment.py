@@ -40,7 +40,7 @@ def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
 def named_data(
     name: str, overrides: Sequence[str] = (), data_dir: Path | None = None, *, like: Dataset | None = None
 ) -> Dataset:
-    """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder, of images or sounds.
+    """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder.
 
     Args:
         name: A row or a path.
