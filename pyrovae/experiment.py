@@ -34,7 +34,6 @@ def named_data(
     name: str, overrides: Sequence[str] = (), data_dir: Path | None = None, *, like: Dataset | None = None
 ) -> Dataset:
     """Loads data by the name of a row of the table, or by the path of a .npy, .npz or .csv, or a folder of files.
-    """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder.
 
     Args:
         name: A row or a path.

@@ -38,8 +38,6 @@ class Spectrograms:
         hop: Samples from one column to the next.
 
     Raises:
-        PyrovaeError: Windows leave gaps or have no middle, a sound is shorter than one, or a band holds none of its
-            frequencies.
         PyrovaeError: Windows leave gaps or have no middle, a sound is shorter than one, or a band holds no frequency.
 
     Example:
