@@ -12,14 +12,19 @@ import torch
 from pyrovae import runs, storage
 from pyrovae.comparison import sentence
 from pyrovae.configuration import Experiment, read
+from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.evidence import batches
 from pyrovae.evaluation.paired import paired
 from pyrovae.experiment import Prepared, check_same_data, load_vae, prepare
 from pyrovae.judgement import weights_of
 from pyrovae.judging import Request, evaluate_run
+from pyrovae.priors.em import start_at
+from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.running import conduct, differences, manifest_of
 from pyrovae.vae import is_point
 
+CODES, CHUNK = 10_000, 1000  # training data that tell where a mixture starts, and how many are encoded at once
 SAMPLES = ("generation",)  # sections that judge samples
 CHANGEABLE = ("prior", "train", "evaluation")  # sections that may differ from those of the run
 
@@ -43,6 +48,7 @@ def refit(
     made = prepare(experiment, data_dir, device, only_prior=True)
     check_same_data(made.dataset, source)
     take_over(made, source)
+    start(made)
     runs.create(directory)
     with runs.locked(directory):
         storage.write_toml(directory / runs.EXPERIMENT, made.experiment.to_dict())
@@ -74,6 +80,18 @@ def take_over(made: Prepared, source: Path) -> None:
     trained = load_vae(source)
     for part in ("likelihood", "posterior"):
         getattr(made.module, part).load_state_dict(getattr(trained, part).state_dict())
+
+
+@torch.no_grad()
+def start(made: Prepared) -> None:
+    """Lets a mixture start where the codes of training data lie; other priors start as ever."""
+    prior, vae = made.module.prior, made.module
+    if isinstance(prior, GaussianMixture):
+        size = len(made.dataset.train)
+        index = Permutation(size, made.experiment.seed)[torch.arange(min(CODES, size))]
+        x, y = made.dataset.batch(index)
+        z = torch.cat([vae.embed(*batch) for batch in batches(vae, x, y if vae.conditional else None, size=CHUNK)])
+        start_at(prior, z, y, seed=made.experiment.seed)
 
 
 def judged(made: Prepared, source: Path, directory: Path, data_dir: Path | None) -> Iterator[str]:

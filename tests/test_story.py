@@ -193,6 +193,7 @@ def test_a_story_is_told_on_one_page_and_trains_nothing_twice(tmp_path: Path, mo
     printed = succeeds("story", path, "--size", "tiny", "--runs-dir", tmp_path)
     assert re.search(r"undecided: A wide code loses less \(distortion: difference \S+ \[-inf, inf\] nats\)", printed)
     assert re.search(r"holds: It generates something", printed)
+    assert "epoch 1: " in (tmp_path / "story-tiny.log").read_text(encoding="utf-8")
     assert {found.name for found in tmp_path.glob("story-tiny-*-*")} == {
         "story-tiny-wide-0", "story-tiny-wide-1", "story-tiny-narrow-0",
     }  # fmt: skip

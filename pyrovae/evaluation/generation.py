@@ -26,6 +26,7 @@ from pyrovae.ranges import Range
 
 NEAR = 0.01  # quantile of the distances of test data that samples should not fall below
 SHOWN = 10  # samples beside their nearest training data
+GRID = 64  # samples in a picture
 NEAREST = ("sample", "nearest training text")
 
 
@@ -60,6 +61,7 @@ def generation(
     parts = [
         said_of_source(box, means=means),
         *by_classifier(judged, x, y, sets, neighbours, resamples, box, means=means),
+        *drawn(sets, judged.dataset, box),
         *fine_scales(sets),
         memorisation(sets, judged.dataset),
     ]
@@ -161,6 +163,18 @@ def class_accuracy(
             f"{total} of draws with a label are taken for its class ({size} of each); lowest: {worst}, {shares[worst]}",
         ],
     )
+
+
+def drawn(sets: Sets, dataset: Dataset, box: Box | None) -> Iterator[Findings]:
+    """Yields a picture of what is judged, of data that are pictures."""
+    if sets.data.dim() < 3:
+        return
+    from pyrovae.figures import image_grid
+    from pyrovae.gallery import span_of
+
+    where = "the box of training codes" if box else "the prior"
+    figure = image_grid(sets.samples[:GRID], title=f"what is judged, drawn from {where}", span=span_of(dataset))
+    yield Findings({}, [], {"drawn": figure})
 
 
 def fine_scales(sets: Sets) -> Iterator[Findings]:

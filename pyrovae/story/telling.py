@@ -1,6 +1,7 @@
 """Telling a story: its contenders are trained and judged where that has not been done, then claims are held to them."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,7 +50,7 @@ def tell(
     """Trains and judges what chapters need, and yields what happens in words; the story as it was told comes last.
 
     Runs that stand there are taken as they are, and stopped ones go on, so that the same command ends a story that was
-    interrupted.
+    interrupted. What trainings say of their course goes to ``story-SIZE.log``.
 
     Args:
         story: What is claimed.
@@ -64,12 +65,14 @@ def tell(
     chapters = story.chapters if chapters is None else chapters
     scale = story.size(size)
     directories: dict[str, list[Path]] = {}
+    root.mkdir(parents=True, exist_ok=True)
     for contender in story.needed(chapters):
         for seed in scale.seeds[: contender.seeds]:
             directory = place(root, size, contender.name, seed)
             yield f"{contender.name}, seed {seed}: {directory}"
             source = place(root, size, contender.refit, seed) if contender.refit else None
-            settle(story, scale, contender, seed, directory, source, data_dir)
+            with (root / f"story-{size}.log").open("a", encoding="utf-8") as log, redirect_stderr(log):
+                settle(story, scale, contender, seed, directory, source, data_dir)
             directories.setdefault(contender.name, []).append(directory)
     outcomes = {chapter.title: [measured(claim, directories) for claim in chapter.claims] for chapter in chapters}
     for chapter in chapters:
