@@ -144,6 +144,7 @@ def test_classes_along_a_path_are_counted() -> None:
     assert keeps(way.classes, one, "same").tolist() == [False, False, True]
     assert keeps(way.classes, two.flip(1), "other").tolist() == [False, False, False]
     assert keeps(way.classes, one + 1, "same").tolist() == [False, False, False]
+    assert measures_of(way, two, "other")["ends_right"].value == pytest.approx(2 / 3)
 
 
 def test_confidence_along_a_path_is_counted() -> None:

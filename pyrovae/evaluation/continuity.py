@@ -220,8 +220,12 @@ def keeps(read: Tensor, classes: Tensor, kind: str) -> Tensor:
         >>> keeps(read, ends, "other").tolist(), keeps(read, ends, "same").tolist()
         ([True, False, False, False], [False, False, False, True])
     """
-    right = (read[:, 0] == classes[:, 0]) & (read[:, -1] == classes[:, 1])
-    return right & (changes(read) == (0 if kind == "same" else 1))
+    return ends_right(read, classes) & (changes(read) == (0 if kind == "same" else 1))
+
+
+def ends_right(read: Tensor, classes: Tensor) -> Tensor:
+    """Tells of each path whether both its ends are read as the classes of their data."""
+    return (read[:, [0, -1]] == classes).all(1)
 
 
 def changes(read: Tensor) -> Tensor:
@@ -237,6 +241,7 @@ def measures_of(way: Way, classes: Tensor | None, kind: str, *, even: bool = Fal
     if way.classes is not None and way.confidence is not None and classes is not None:
         found |= {
             "kept": share(keeps(way.classes, classes, kind)),
+            "ends_right": share(ends_right(way.classes, classes)),
             "changes": measured(changes(way.classes).double()),
             "confidence": measured(way.confidence.mean(1)),
             "confidence_ends": measured(way.confidence[:, [0, -1]].mean(1)),
@@ -271,7 +276,7 @@ def said(found: Mapping[str, Any], kind: str) -> Iterator[str]:
     if "jump" in found:
         yield f"largest step {found['jump']} times the mean one, roughness {found['roughness']}"
     if "kept" in found:
-        yield f"{found['kept']} {KEPT[kind]}"
+        yield f"{found['kept']} {KEPT[kind]} (the ends alone are read right in {found['ends_right'].value:.1%})"
         yield (
             f"confidence {found['confidence']}, at the ends {found['confidence_ends']}, at its lowest "
             f"{found['confidence_lowest']}, above {SURE} on {found['sure']} of the way"
