@@ -152,14 +152,14 @@ def test_confidence_along_a_path_is_counted() -> None:
     only; a share over all pairs without an error over pairs."""
     a, nothing = torch.eye(3)[0], torch.zeros(3)
     classifier: Any = Threshold()
-    way = read_along(torch.stack([torch.stack([a, a, nothing, a]), torch.stack([a] * 4)]), classifier)
+    way = read_along(torch.stack([torch.stack([a, nothing, nothing, a]), torch.stack([a] * 4)]), classifier)
     sure = math.exp(4) / (math.exp(4) + 2)
     found = measures_of(way, torch.zeros(2, 2, dtype=torch.long), "same")
-    assert found["confidence"].value == pytest.approx((7 * sure + 1 / 3) / 8)
+    assert found["confidence"].value == pytest.approx((6 * sure + 2 / 3) / 8)
     assert found["confidence_ends"].value == pytest.approx(sure)
     assert found["confidence_lowest"].value == pytest.approx((sure + 1 / 3) / 2)
-    assert found["sure"].value == pytest.approx(7 / 8)
-    assert found["sure"].standard_error == pytest.approx(1 / 8)  # of 3 / 4 and 1
+    assert found["sure"].value == pytest.approx(3 / 4)
+    assert found["sure"].standard_error == pytest.approx(1 / 4)  # of 1 / 2 and 1
     assert "jump" not in measures_of(way, None, "any", even=True)
 
 

@@ -504,6 +504,12 @@ def test_a_mode_that_is_not_drawn_is_named(cache: Path) -> None:
     assert (right["classes_found"], right["classes_missing"]) == (CLASSES, [])
     assert right["class_distance"] < 0.1
     assert abs(right["confident"] - right["confident_test"]) < 0.05
+    noise = oracle()
+    with torch.no_grad():
+        noise.likelihood.decoder.layers[0].weight.zero_()
+    unsure = found(noise, DATA, cache, resamples=3).numbers
+    assert unsure["confidence"] < unsure["confidence_test"] - 0.05
+    assert unsure["confidence_training"] == pytest.approx(unsure["confidence_test"], abs=0.02)
 
 
 def test_a_section_changes_nothing_and_depends_on_its_seed_alone(cache: Path) -> None:
