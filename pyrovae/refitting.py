@@ -32,7 +32,16 @@ CHANGEABLE = ("prior", "train", "evaluation")  # sections that may differ from t
 def refit(
     source: Path, overrides: Sequence[str], directory: Path, data_dir: Path | None = None, *, device: str = "cpu"
 ) -> Iterator[str]:
-    """Fits a prior to the codes of a run, in a new run, and yields what that changed in words.
+    """Fits a prior to the codes of a run, in a new run, and yields what that changed in words."""
+    made = fit_prior(source, overrides, directory, data_dir, device=device)
+    with runs.locked(directory):
+        yield from judged(made, source, directory, data_dir)
+
+
+def fit_prior(
+    source: Path, overrides: Sequence[str], directory: Path, data_dir: Path | None = None, *, device: str = "cpu"
+) -> Prepared:
+    """Fits a prior to the codes of a run, in a new run.
 
     Args:
         source: The run whose encoder and decoder are kept.
@@ -55,7 +64,7 @@ def refit(
         origin = {"run": source.resolve().name, "weights": weights_of(source)}
         storage.write_json(directory / runs.MANIFEST, manifest_of(made, device) | {"refit_of": origin})
         conduct(made, directory)
-        yield from judged(made, source, directory, data_dir)
+    return made
 
 
 def refit_of(source: Path, overrides: Sequence[str]) -> Experiment:

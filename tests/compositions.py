@@ -14,9 +14,9 @@ import torch
 from torch import Tensor, nn
 
 from pyrovae import LIKELIHOODS, NETWORKS, OBJECTIVES, POSTERIORS, PRIORS, VAE, Dataset, make_dataset
-from pyrovae.experiment import reading
 from pyrovae.networks import MLP
 from pyrovae.objectives import Objective
+from pyrovae.programs.vae import reading
 
 LATENT, EVENT, CLASSES, ROWS, LEVELS = 2, (1, 4, 3), 3, 12, 16
 LABELS = {"unlabelled": (False, False), "pools": (True, False), "conditional": (False, True), "both": (True, True)}

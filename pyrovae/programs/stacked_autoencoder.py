@@ -25,7 +25,9 @@ POSTERIOR = "a stack of autoencoders has codes, and no distribution of them"
 PRIOR = "a stack of autoencoders has no prior to draw from"
 LACKS = (
     dict.fromkeys(("evidence", "ais", "gaps", "outliers"), DENSITY)
-    | dict.fromkeys(("nuts", "calibration", "latent", "analysis", "disentanglement", "gradients"), POSTERIOR)
+    | dict.fromkeys(
+        ("nuts", "calibration", "latent", "analysis", "continuity", "disentanglement", "gradients"), POSTERIOR
+    )
     | {"generation": PRIOR, "representation": "what its last layer holds of states is in its table"}
 )
 

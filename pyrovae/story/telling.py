@@ -8,7 +8,7 @@ from pathlib import Path
 from pyrovae import configuration, figures, running, runs, storage
 from pyrovae.errors import PyrovaeError
 from pyrovae.judging import Request, evaluate_run
-from pyrovae.refitting import refit, refit_of
+from pyrovae.refitting import fit_prior, refit_of
 from pyrovae.story.metrics import value_of
 from pyrovae.story.plan import Chapter, Claim, Contender, Size, Story
 from pyrovae.story.verdicts import Interval, verdict
@@ -106,8 +106,7 @@ def settle(
         if not (directory / runs.EVALUATION).exists():
             running.resume(directory, data_dir=data_dir)
     elif source is not None:
-        for _ in refit(source, contender.set, directory, data_dir):
-            pass
+        fit_prior(source, contender.set, directory, data_dir)
     else:
         running.run(experiment, directory, data_dir, figures=seed == scale.seeds[0])
     options = [*options_of(contender.evaluate, scale.options), *contender.options]
