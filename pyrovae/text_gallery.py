@@ -46,7 +46,7 @@ def text_pictures(vae: VAE, dataset: Dataset, x: Tensor, y: Tensor | None) -> It
 
     few = slice(SHOWN)
     pairs = [to_texts(codes, dataset.alphabet) for codes in (x[few], vae.reconstruct(x[few], label_of(vae, y, few)))]
-    titles = ("data", "likeliest text of E[z | x]")
+    titles: tuple[str, ...] = ("data", "likeliest text of E[z | x]")
     yield "reconstructions", figures.text_table([*zip(*pairs, strict=True)], columns=titles)
     if is_proper(vae.prior):
         yield "samples", sample_table(vae, dataset)
@@ -59,8 +59,9 @@ def text_pictures(vae: VAE, dataset: Dataset, x: Tensor, y: Tensor | None) -> It
     steps = [f"{step:g}" for step in moved.tolist()]
     yield "traversals", figures.text_table(table_of(decoded, dataset.alphabet), rows=names, columns=steps)
     way, ends = interpolation_points(vae, x, y)
+    titles = ("from", *[""] * way.shape[1], "to")
     rows = zip(*(table_of(codes, dataset.alphabet) for codes in (ends[:, :1], way, ends[:, 1:])), strict=True)
-    yield "interpolation", figures.text_table([[*a, *between, *b] for a, between, b in rows])
+    yield "interpolation", figures.text_table([[*a, *between, *b] for a, between, b in rows], columns=titles)
 
 
 def write_texts(path: Path, codes: Tensor, alphabet: str) -> Path:

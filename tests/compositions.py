@@ -20,6 +20,7 @@ from pyrovae.programs.vae import reading
 
 LATENT, EVENT, CLASSES, ROWS, LEVELS = 2, (1, 4, 3), 3, 12, 16
 LABELS = {"unlabelled": (False, False), "pools": (True, False), "conditional": (False, True), "both": (True, True)}
+LETTERS = "abc"  # few, so that each comes at each place
 # Options without a default, and sizes that keep a law quick.
 SMALL: dict[str, dict[str, Any]] = {
     "vamp": {"pseudo_inputs": 6},
@@ -143,14 +144,15 @@ def data(support: str = "binary", rows: int = ROWS) -> tuple[Tensor, Tensor]:
         "unit": u,
         "count": (9 * u**3).floor(),
         "real": 4 * u - 2,
-        "characters": ended((1 + (LEVELS - 1) * u).floor()),
+        "characters": ended((1 + len(LETTERS) * u).floor()),
     }
     return x[support], torch.arange(rows) % CLASSES
 
 
 def ended(x: Tensor) -> Tensor:
-    """Returns texts of 4 and more characters, the others 0."""
-    length = 4 + torch.arange(len(x)) % (EVENT[1] * EVENT[2] - 3)
+    """Returns texts of which every fourth ends early, the others 0."""
+    row, longest = torch.arange(len(x)), EVENT[1] * EVENT[2]
+    length = torch.where(row % 4 == 0, 4 + row % (longest - 3), longest)
     return torch.where(torch.arange(x[0].numel()) < length[:, None], x.flatten(1), 0.0).reshape(x.shape)
 
 
@@ -165,7 +167,7 @@ def toy(likelihood: str = "bernoulli", rows: int = 36) -> Dataset:
     levels: dict[str, Any] = {"max_level": LEVELS - 1} if support == "levels" else {}
     x = (x * (LEVELS - 1)).round().to(torch.uint8) if support == "levels" else x
     if support == "characters":
-        x, levels = x.to(torch.uint8), {"alphabet": "abcdefghijklmno"}
+        x, levels = x.to(torch.uint8), {"alphabet": LETTERS}
     given: dict[str, Any] = {"support": support, "classes": tuple("abc"), **levels}
     return make_dataset("toy", x, y, validation=4, test=4, **given)
 
@@ -192,12 +194,13 @@ def build(
     x, y = data(support)
     net = partial(NETWORKS[network], **SMALL.get(network, {}))
     supplied = {"network": net, "latent_dim": LATENT, "event_shape": EVENT, "classes": CLASSES * conditional}
-    supplied |= {"support": support, "levels": LEVELS if support in ("levels", "characters") else 2}
+    levels = {"levels": LEVELS, "characters": len(LETTERS) + 1}.get(support, 2)
+    supplied |= {"support": support, "levels": levels}
 
     def made(part: type[nn.Module], name: str, **more: Any) -> Any:
         return part(*positional(part, **supplied | more), **keep(part, SMALL.get(name, {}) | options))
 
-    encoder = made(POSTERIORS[posterior], posterior, network=reading(net, support, LEVELS))
+    encoder = made(POSTERIORS[posterior], posterior, network=reading(net, support, levels))
     decoder = made(LIKELIHOODS[likelihood], likelihood)
     options |= {"labels": pools}
     context = {"posterior": encoder, "classes": CLASSES, "examples": x, "example_labels": y}
