@@ -287,7 +287,7 @@ def test_without_labels_sharpness_and_memorisation_remain(tmp_path: Path) -> Non
     assert said.sentences[0].startswith("no labels, so no classifier")
     assert {"sharpness", "memorised"} < set(said.numbers)
     assert not {"fid", "classifier_accuracy", "class_accuracy"} & set(said.numbers)
-    assert set(said.figures) == {"spectra", "nearest"}
+    assert set(said.figures) == {"drawn", "spectra", "nearest"}
     assert not (tmp_path / "cache").exists()
 
 

@@ -66,6 +66,9 @@ def tell(
     scale = story.size(size)
     directories: dict[str, list[Path]] = {}
     root.mkdir(parents=True, exist_ok=True)
+    for contender in story.needed(chapters):  # before the first training, what is wrong with the last one
+        if not contender.refit:
+            experiment_of(story, scale, contender, 0)
     for contender in story.needed(chapters):
         for seed in scale.seeds[: contender.seeds]:
             directory = place(root, size, contender.name, seed)
@@ -96,11 +99,7 @@ def settle(
     data_dir: Path | None = None,
 ) -> None:
     """Trains a contender where that is not done, and judges it where that is not."""
-    if source is not None:
-        experiment = refit_of(source, contender.set)
-    else:
-        path = story.path.parent / contender.experiment
-        experiment = configuration.read(path, [*scale.set, *contender.set], seed=seed)
+    experiment = experiment_of(story, scale, contender, seed) if source is None else refit_of(source, contender.set)
     if (directory / runs.MANIFEST).exists():
         check_same(experiment, directory)
         if not (directory / runs.EVALUATION).exists():
@@ -113,6 +112,14 @@ def settle(
     with runs.locked(directory):
         for _ in evaluate_run(directory, Request(only=contender.evaluate, overrides=options, keep=True), data_dir):
             pass
+
+
+def experiment_of(story: Story, scale: Size, contender: Contender, seed: int) -> configuration.Experiment:
+    """Returns a contender's experiment; overrides of sections that its program has not are those of others."""
+    path = story.path.parent / contender.experiment
+    sections = configuration.read(path).program.sections
+    shared = [override for override in scale.set if override.split(".")[0] in sections]
+    return configuration.read(path, [*shared, *contender.set], seed=seed)
 
 
 def options_of(sections: Sequence[str], options: Sequence[str]) -> list[str]:
