@@ -335,7 +335,7 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     table = lines(tmp_path, ["text,kind", "ab,1", "ba", "bb,2"], "t.csv")
     with pytest.raises(PyrovaeError, match="has no column 'title'"):
         DATA["text"](path=table, column="title")
-    with pytest.raises(PyrovaeError, match="line 3 does not have 2 cells"):
+    with pytest.raises(PyrovaeError, match="line 3 has 1 cells, the header 2"):
         DATA["text"](path=table)
     with pytest.raises(PyrovaeError, match="names of places have no labels"):
         DATA["text"](label="kind")
@@ -350,7 +350,7 @@ def test_codes_need_their_alphabet() -> None:
 
 def test_names_of_places_are_sorted_and_each_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Without the package, the error says how to get it."""
-    cities = {str(k): {"name": name, "countrycode": code} for k, (name, code) in enumerate(
+    cities = {str(k): {"name": name, "countrycode": code, "population": k} for k, (name, code) in enumerate(
         [("Salem", "US"), ("Paris", "FR"), ("Boston", "US"), ("Salem", "US"), ("Reno", "US"), ("Ames", "US")]
     )}  # fmt: skip
 
@@ -437,10 +437,10 @@ def test_new_texts_that_the_model_cannot_read_are_named(run: Path, tmp_path: Pat
 def test_sections_judge_text(run: Path) -> None:
     names = ["latent", "generation", "representation", "analysis", "gradients"]
     options = sets({f"{name}.{key}": value for name in names for key, value in SMALL[name].items()})
-    found = invoke("evaluate", run, "--only", ",".join(names), *options)
+    found = invoke("evaluate", run, "--data", 60, "--only", ",".join(names), *options)
     assert found.exit_code == 0, found.output
     assert "right on" in found.output
-    assert (run / "evaluation" / "generation_nearest.png").exists()
+    assert (run / "evaluation" / "generation_nearest.png").exists(), found.output
 
 
 def test_evidence_is_told_per_character(run: Path) -> None:
