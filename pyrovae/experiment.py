@@ -33,7 +33,7 @@ def make_data(experiment: Experiment, data_dir: Path | None = None) -> Dataset:
 def named_data(
     name: str, overrides: Sequence[str] = (), data_dir: Path | None = None, *, like: Dataset | None = None
 ) -> Dataset:
-    """Loads data by the name of a row of the table, or by the path of one's own .npy, .npz, .csv or folder.
+    """Loads data by the name of a row of the table, or by the path of a .npy, .npz or .csv, or a folder of files.
 
     Args:
         name: A row or a path.
@@ -44,12 +44,25 @@ def named_data(
     Raises:
         PyrovaeError: There is no such name, or the file cannot be read.
     """
-    kind = "csv" if name.endswith(".csv") else "array" if name.endswith((".npy", ".npz")) else "folder"
-    own = name not in TABLES["data"] and (kind != "folder" or Path(name).is_dir())
+    kind = kind_of_own(name)
+    own = name not in TABLES["data"] and (kind in ("csv", "array") or Path(name).is_dir())
     known = options(row("data", kind if own else name))  # names the nearest one where there is none
     same = [f"data.binarize={like.binarize}"] if like is not None and "binarize" in known else []
     section = {"name": kind, "path": name} if own else {"name": name}
     return make_data(of_data(section, [*same, *overrides]), data_dir)
+
+
+def kind_of_own(path: str) -> str:
+    """Returns which row of the table reads a user's file or folder.
+
+    Example:
+        >>> kind_of_own("people.csv"), kind_of_own("x.npz"), kind_of_own("photos")
+        ('csv', 'array', 'folder')
+    """
+    if path.endswith((".csv", ".npy", ".npz")):
+        return "csv" if path.endswith(".csv") else "array"
+    sounds = (found for pattern in ("*.wav", "*/*.wav") for found in Path(path).glob(pattern))
+    return "folder" if next(sounds, None) is None else "audio"
 
 
 def describe(dataset: Dataset) -> dict[str, Any]:
@@ -64,6 +77,8 @@ def describe(dataset: Dataset) -> dict[str, Any]:
         "levels": dataset.levels,
         "missing": dataset.missing,
         "units": None if dataset.units is None else dataset.units.to_dict(),
+        "sound": None if dataset.sound is None else dataset.sound.to_dict(),
+        "alphabet": dataset.alphabet,
         "seed": dataset.seed,
         "sizes": [len(split) for split in dataset],
         "hashes": dataset.hashes(),
@@ -185,7 +200,8 @@ def described(directory: Path) -> dict[str, Any]:
     """Returns what a run says of its data, with what manifests of the first revisions do not say."""
     data: dict[str, Any] = storage.read_json(directory / runs.MANIFEST, "data", "model")["data"]
     levels = 2 if data["support"] == "binary" else None
-    return {"levels": levels, "missing": False, "units": None, "seed": 0} | data
+    standard = {"levels": levels, "missing": False, "units": None, "sound": None, "seed": 0, "alphabet": ""}
+    return standard | data
 
 
 def load(directory: Path | str, data_dir: Path | None = None) -> tuple[Any, Dataset]:

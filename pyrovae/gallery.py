@@ -12,7 +12,9 @@ from tqdm import tqdm
 from pyrovae import figures
 from pyrovae.data import Dataset
 from pyrovae.mixtures import Mixture
+from pyrovae.paths import linear
 from pyrovae.seeding import seeded
+from pyrovae.text_gallery import text_pictures
 from pyrovae.vae import VAE, is_proper
 
 SHOWN = 64  # samples of the prior
@@ -44,13 +46,15 @@ def draw(
         best: The epoch whose weights the VAE has; by default told from the records, see ``training_curves``.
 
     Returns:
-        The paths of the pictures, PNGs and one GIF.
+        The paths of the pictures, PNGs and one GIF; of texts, which do not move, PNGs alone.
     """
     x, y = dataset.held_out("test")
     span = span_of(dataset)
     with seeded(seed):
         drawn = list(tqdm(pictures(vae, dataset, x, y, records, best), desc="figures", unit="figure", disable=None))
         paths = [figures.save(figure, folder / f"{name}.png") for name, figure in drawn]
+        if dataset.alphabet:
+            return paths
         frames, label = walk(vae, x, y, seed)
         walked = figures.animate(decode(vae, frames, label), folder / "walk.gif", span=span)
     return [*paths, walked]
@@ -68,6 +72,11 @@ def pictures(
     names = [dataset.classes[int(label)] for label in y[:PAIRS]] if y is not None and dataset.classes else None
     if records:
         yield "training", figures.training_curves(records, best=best)
+    z = vae.embed(x[:MAPPED], label_of(vae, y, slice(MAPPED)))
+    yield "latent_map", latent_map(vae, dataset, z, None if y is None else y[:MAPPED])
+    if dataset.alphabet:
+        yield from text_pictures(vae, dataset, x, y)
+        return
     pairs = vae.reconstruct(x[:PAIRS], label_of(vae, y, slice(PAIRS)))
     yield "reconstructions", figures.reconstructions(x[:PAIRS].nan_to_num(), pairs, labels=names, span=span)
     if is_proper(vae.prior):
@@ -75,13 +84,13 @@ def pictures(
     if is_proper(vae.prior) and (vae.pools or vae.conditional):
         by_class = {name: vae.sample(10, y=label) for label, name in enumerate(dataset.classes)}
         yield "pools" if vae.pools else "samples_by_class", figures.pools(by_class, span=span)
-    z = vae.embed(x[:MAPPED], label_of(vae, y, slice(MAPPED)))
-    yield "latent_map", latent_map(vae, dataset, z, None if y is None else y[:MAPPED])
     start = label_of(vae, y, 0)
     if z.shape[1] == 2:
         yield "manifold", manifold(vae, dataset, as_codes(figures.manifold_points(SIDE), z), start)
-    yield "traversals", traversals(vae, z, start, span)
-    yield "interpolation", interpolation(vae, x, y, span)
+    decoded, dimensions, moved = spread_points(vae, x, y)
+    yield "traversals", figures.traversals(decoded, dimensions=dimensions, values=moved, span=span)
+    way, ends = interpolation_points(vae, x, y)
+    yield "interpolation", figures.interpolation(way, originals=ends, span=span)
 
 
 def span_of(dataset: Dataset) -> tuple[float, float] | None:
@@ -133,10 +142,11 @@ def manifold(vae: VAE, dataset: Dataset, plane: Tensor, label: Tensor | None) ->
     return figures.manifold(units.to_user(decoded), SIDE, SIDE, names=units.columns or None, scale=units.scale)
 
 
-def traversals(vae: VAE, z: Tensor, label: Tensor | None, span: Any) -> Figure:
+def spread_points(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Tensor, list[int], Tensor]:
     """Moves each dimension through the codes' central 98 % around the first test datum, those used most first."""
+    z = vae.embed(x[:MAPPED], label_of(vae, y, slice(MAPPED)))
     points, dimensions, moved = traversal_points(z[0], z)
-    return figures.traversals(decode(vae, points, label), dimensions=dimensions, values=moved, span=span)
+    return decode(vae, points, label_of(vae, y, 0)), dimensions, moved
 
 
 def traversal_points(start: Tensor, z: Tensor) -> tuple[Tensor, list[int], Tensor]:
@@ -150,18 +160,20 @@ def traversal_points(start: Tensor, z: Tensor) -> tuple[Tensor, list[int], Tenso
     return points, dimensions.tolist(), reach.round(decimals=2)
 
 
-def interpolation(vae: VAE, x: Tensor, y: Tensor | None, span: Any, *, rows: int = 5) -> Figure:
+def interpolation_points(vae: VAE, x: Tensor, y: Tensor | None, *, rows: int = 5) -> tuple[Tensor, Tensor]:
     """Goes straight from one test datum to another: of another class where there are labels, of its own class where
-    the VAE is conditional, whose decoder reads one label along the way."""
+    the VAE is conditional, whose decoder reads one label along the way.
+
+    Returns:
+        What is decoded on the way, shape ``(rows, steps, *event_shape)``, and the data at both ends.
+    """
     rows = min(rows, len(x) // 2)
     ends = torch.arange(2 * rows) if y is None else pairs(y, rows, alike=vae.conditional)
     z = vae.embed(x[ends], label_of(vae, y, ends)).unflatten(0, (rows, 2))
-    share = torch.linspace(0, 1, STEPS, device=z.device)[:, None]
-    points = z[:, :1] * (1 - share) + z[:, 1:] * share
+    points = linear(z[:, 0], z[:, 1], steps=STEPS)
     label = label_of(vae, y, ends)
     labels = None if label is None else label.unflatten(0, (rows, 2))[:, :1].expand(rows, STEPS)
-    originals = x[ends].unflatten(0, (rows, 2))
-    return figures.interpolation(vae.decode(points, labels), originals=originals, span=span)
+    return vae.decode(points, labels), x[ends].unflatten(0, (rows, 2))
 
 
 def pairs(y: Tensor, rows: int, *, alike: bool) -> Tensor:

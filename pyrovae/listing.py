@@ -6,7 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pyrovae.errors import PyrovaeError, did_you_mean
+from pyrovae.programs import PROGRAMS
 from pyrovae.schema import TABLES, Factory, options, type_name
+
+OTHERS = ("programs", "experiments")  # what is listed besides, and has no options
 
 
 def listing(table: str | None, experiments: Mapping[str, Path], *, markdown: bool = False) -> str:
@@ -20,12 +23,23 @@ def listing(table: str | None, experiments: Mapping[str, Path], *, markdown: boo
     Raises:
         PyrovaeError: There is no such table.
     """
-    if table is not None and table not in (*TABLES, "experiments"):
-        raise PyrovaeError(f"unknown table '{table}'", hint=did_you_mean(table, [*TABLES, "experiments"]), exit_code=2)
-    blocks = [page(name) if markdown else block(name) for name in TABLES if table in (None, name)]
+    known = (*TABLES, *OTHERS)
+    if table is not None and table not in known:
+        raise PyrovaeError(f"unknown table '{table}'", hint=did_you_mean(table, known), exit_code=2)
+    blocks = [programs(markdown=markdown)] if table in (None, "programs") else []
+    blocks += [page(name) if markdown else block(name) for name in TABLES if table in (None, name)]
     if table in (None, "experiments") and not markdown:
         blocks.append("\n".join(["experiments", *(f"  {name}" for name in experiments)]))
     return "\n\n".join(blocks)
+
+
+def programs(*, markdown: bool = False) -> str:
+    """Returns the programs with the sections that an experiment of each has."""
+    rows = [(name, program.summary, ", ".join(program.sections)) for name, program in PROGRAMS.items()]
+    if markdown:
+        head = ["## programs", "", "| name | what it is | sections |", "|---|---|---|"]
+        return "\n".join([*head, *(f"| `{name}` | {what} | {sections} |" for name, what, sections in rows)])
+    return "\n".join(["programs", *(f"  {name}: {what}\n      {sections}" for name, what, sections in rows)])
 
 
 def block(table: str) -> str:

@@ -12,14 +12,19 @@ import torch
 from pyrovae import runs, storage
 from pyrovae.comparison import sentence
 from pyrovae.configuration import Experiment, read
+from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
+from pyrovae.evaluation.evidence import batches
 from pyrovae.evaluation.paired import paired
 from pyrovae.experiment import Prepared, check_same_data, load_vae, prepare
 from pyrovae.judgement import weights_of
 from pyrovae.judging import Request, evaluate_run
+from pyrovae.priors.em import start_at
+from pyrovae.priors.gaussian_mixture import GaussianMixture
 from pyrovae.running import conduct, differences, manifest_of
 from pyrovae.vae import is_point
 
+CODES, CHUNK = 10_000, 1000  # training data that tell where a mixture starts, and how many are encoded at once
 SAMPLES = ("generation",)  # sections that judge samples
 CHANGEABLE = ("prior", "train", "evaluation")  # sections that may differ from those of the run
 
@@ -27,7 +32,16 @@ CHANGEABLE = ("prior", "train", "evaluation")  # sections that may differ from t
 def refit(
     source: Path, overrides: Sequence[str], directory: Path, data_dir: Path | None = None, *, device: str = "cpu"
 ) -> Iterator[str]:
-    """Fits a prior to the codes of a run, in a new run, and yields what that changed in words.
+    """Fits a prior to the codes of a run, in a new run, and yields what that changed in words."""
+    made = fit_prior(source, overrides, directory, data_dir, device=device)
+    with runs.locked(directory):
+        yield from judged(made, source, directory, data_dir)
+
+
+def fit_prior(
+    source: Path, overrides: Sequence[str], directory: Path, data_dir: Path | None = None, *, device: str = "cpu"
+) -> Prepared:
+    """Fits a prior to the codes of a run, in a new run.
 
     Args:
         source: The run whose encoder and decoder are kept.
@@ -43,13 +57,14 @@ def refit(
     made = prepare(experiment, data_dir, device, only_prior=True)
     check_same_data(made.dataset, source)
     take_over(made, source)
+    start(made)
     runs.create(directory)
     with runs.locked(directory):
         storage.write_toml(directory / runs.EXPERIMENT, made.experiment.to_dict())
         origin = {"run": source.resolve().name, "weights": weights_of(source)}
         storage.write_json(directory / runs.MANIFEST, manifest_of(made, device) | {"refit_of": origin})
         conduct(made, directory)
-        yield from judged(made, source, directory, data_dir)
+    return made
 
 
 def refit_of(source: Path, overrides: Sequence[str]) -> Experiment:
@@ -76,19 +91,29 @@ def take_over(made: Prepared, source: Path) -> None:
         getattr(made.module, part).load_state_dict(getattr(trained, part).state_dict())
 
 
+@torch.no_grad()
+def start(made: Prepared) -> None:
+    """Lets a mixture start where the codes of training data lie; other priors start as ever."""
+    prior, vae = made.module.prior, made.module
+    if isinstance(prior, GaussianMixture):
+        size = len(made.dataset.train)
+        index = Permutation(size, made.experiment.seed)[torch.arange(min(CODES, size))]
+        x, y = made.dataset.batch(index)
+        z = torch.cat([vae.embed(*batch) for batch in batches(vae, x, y if vae.conditional else None, size=CHUNK)])
+        start_at(prior, z, y, seed=made.experiment.seed)
+
+
 def judged(made: Prepared, source: Path, directory: Path, data_dir: Path | None) -> Iterator[str]:
-    """Yields log p(x) and the quality of samples before and after; of an autoencoder there is no before."""
+    """Yields log p(x) and the quality of samples before and after; an autoencoder has no log p(x) before."""
     point = is_point(made.module.posterior)
     sections = ["evidence", *["ais"] * point, *SAMPLES]
     yield f"after, {directory}:"
     yield from evaluate_run(directory, Request(only=sections, keep=True), data_dir)
-    if point:
-        yield "before: an autoencoder has no log p(x), and nothing to draw samples from"
-        return
     with runs.locked(source):
-        yield f"before, {source}:"
+        yield f"before, {source}:" + " an autoencoder has no log p(x)" * point
         yield from evaluate_run(source, Request(only=["evidence", *SAMPLES], keep=True), data_dir)
-    yield change(source, directory)
+    if not point:
+        yield change(source, directory)
 
 
 def change(source: Path, directory: Path) -> str:

@@ -14,19 +14,37 @@ STYLE = """
 body { font: 16px/1.5 system-ui, sans-serif; max-width: 52rem; margin: 2rem auto; padding: 0 1rem; color: #222 }
 table { border-collapse: collapse; font-size: 14px; margin: .5rem 0 } td { padding: .15rem .8rem .15rem 0 }
 td + td { font-variant-numeric: tabular-nums } img { max-width: 100%; height: auto }
-.unreliable { color: #a00 } .reliable { color: #070 } summary { cursor: pointer }
-@media (prefers-color-scheme: dark) { body { background: #1b1b1b; color: #ddd } img { background: #fff } }
+.bad { color: #a00 } .good { color: #070 } .open { color: #850 } summary { cursor: pointer }
+th { text-align: left; padding-right: .8rem } .wide { overflow-x: auto }
+figure { margin: 1rem 0 } figcaption { font-size: 14px }
+@media (prefers-color-scheme: dark) {
+  body { background: #1b1b1b; color: #ddd } img { background: #fff }
+  .bad { color: #f88 } .good { color: #7d7 } .open { color: #db6 }
+}
 """
+# Verdicts, as they stand in bold, and how they are coloured.
+COLOURS = {"unreliable": "bad", "reliable": "good", "does not hold": "bad", "holds": "good", "undecided": "open"}
 
 
 @dataclass(frozen=True)
 class Part:
-    """A heading with sentences, numbers and pictures under it; paths are relative to the run directory."""
+    """A heading with sentences, a table, pictures and numbers under it.
+
+    Attributes:
+        title: The heading.
+        sentences: Paragraphs.
+        numbers: By name.
+        pictures: Paths relative to the page.
+        table: Rows of cells, the first row their heads.
+        captions: Of the pictures, as far as they go.
+    """
 
     title: str
     sentences: Sequence[str] = ()
     numbers: Mapping[str, str] = field(default_factory=dict)
     pictures: Sequence[str] = ()
+    table: Sequence[Sequence[str]] = ()
+    captions: Sequence[str] = ()
 
 
 def write_report(directory: Path) -> list[Path]:
@@ -43,10 +61,7 @@ def parts_of(directory: Path) -> Iterator[Part]:
     numbers = storage.read_json(directory / runs.EVALUATION)
     manifest = storage.read_json(directory / runs.MANIFEST, "data", "model")
     yield Part(directory.resolve().name, [composition(manifest)], facts(manifest))
-    evidence = {key: value for key, value in numbers.items() if not isinstance(value, dict | list)}
-    reasons = [f"Against it: {reason}." for reason in numbers.get("reasons", [])]
-    sentence = evidence.pop("sentence", f"{evidence['estimator']} {evidence['quantity']}")
-    yield Part("evidence", [f"Verdict: **{numbers['verdict']}**.", *reasons, f"{sentence}"], formatted(evidence))
+    yield judgement(numbers)
     for name, found in numbers.get("sections", {}).items():
         if "not_applicable" in found:
             yield Part(name, [f"Not applicable: {found['not_applicable']}."])
@@ -55,12 +70,24 @@ def parts_of(directory: Path) -> Iterator[Part]:
             yield Part(name, found["sentences"], formatted(found["numbers"] | shown), found.get("figures", []))
 
 
+def judgement(numbers: Mapping[str, Any]) -> Part:
+    """Returns the evidence, or what a program without any was judged by."""
+    plain = {key: value for key, value in numbers.items() if not isinstance(value, dict | list)}
+    sentence = plain.pop("sentence", "")
+    if "verdict" not in numbers:
+        return Part("test data", [sentence] if sentence else [], formatted(plain), table=numbers.get("table", ()))
+    reasons = [f"Against it: {reason}." for reason in numbers.get("reasons", [])]
+    found = sentence or f"{plain['estimator']} {plain['quantity']}"
+    return Part("evidence", [f"Verdict: **{numbers['verdict']}**.", *reasons, found], formatted(plain))
+
+
 def composition(manifest: Mapping[str, Any]) -> str:
     """Says in a sentence what was composed."""
     chosen, data = manifest.get("configuration", {}), manifest["data"]
     parts = [f"{part} {chosen[part]['name']}" for part in ("prior", "likelihood", "posterior") if part in chosen]
     by = f", trained by {chosen['objective']['name']}" if "objective" in chosen else ""
-    return f"{', '.join(parts) or 'A VAE'}{by}, on {data['name']} (binarize = {data['binarize']})."
+    kind = "A VAE" if chosen.get("program", "vae") == "vae" else f"Program {chosen['program']}"
+    return f"{', '.join(parts) or kind}{by}, on {data['name']} (binarize = {data['binarize']})."
 
 
 def facts(manifest: Mapping[str, Any]) -> dict[str, str]:
@@ -103,10 +130,29 @@ def as_markdown(parts: Sequence[Part]) -> str:
     for number, part in enumerate(parts):
         lines += [f"{'#' if number == 0 else '##'} {part.title}", ""]
         lines += [line for sentence in part.sentences for line in (sentence, "")]
+        lines += [*markdown_table(part.table), ""] if part.table else []
         if part.numbers:
             lines += ["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in part.numbers.items()), ""]
-        lines += [line for path in part.pictures for line in (f"![{Path(path).stem}]({path})", "")]
+        for path, caption in captioned(part):
+            lines += [f"![{caption or Path(path).stem}]({path})", "", *([caption, ""] if caption else [])]
     return "\n".join(lines)
+
+
+def markdown_table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Returns a table, its first row as heads.
+
+    Example:
+        >>> markdown_table([["claim", "verdict"], ["sharp", "holds"]])
+        ['| claim | verdict |', '|---|---|', '| sharp | holds |']
+    """
+    lines = [f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in rows]
+    return [lines[0], f"|{'---|' * len(rows[0])}", *lines[1:]]
+
+
+def captioned(part: Part) -> list[tuple[str, str]]:
+    """Returns each picture with its caption, or none."""
+    missing = len(part.pictures) - len(part.captions)
+    return list(zip(part.pictures, [*part.captions, *[""] * missing], strict=True))
 
 
 def as_html(parts: Sequence[Part], directory: Path) -> str:
@@ -120,17 +166,32 @@ def section_html(part: Part, directory: Path, heading: str) -> str:
     sentences = "".join(f"<p>{emphasised(escape(sentence))}</p>" for sentence in part.sentences)
     rows = "".join(f"<tr><td>{escape(key)}</td><td>{escape(value)}</td></tr>" for key, value in part.numbers.items())
     numbers = f"<details><summary>numbers</summary><table>{rows}</table></details>" if rows else ""
-    pictures = "".join(picture_html(directory / path) for path in part.pictures if (directory / path).exists())
-    return f"<{heading}>{escape(part.title)}</{heading}>{sentences}{pictures}{numbers}"
+    pictures = "".join(picture_html(directory / path, caption) for path, caption in captioned(part))
+    return f"<{heading}>{escape(part.title)}</{heading}>{sentences}{table_html(part.table)}{pictures}{numbers}"
 
 
-def picture_html(path: Path) -> str:
-    content = base64.b64encode(path.read_bytes()).decode()
-    return f'<p><img alt="{escape(path.stem)}" src="data:image/png;base64,{content}"></p>'
+def table_html(rows: Sequence[Sequence[str]]) -> str:
+    """Returns a table that scrolls by itself where the page is narrow."""
+    if not rows:
+        return ""
+    head, *others = rows
+    heads = "".join(f"<th>{escape(cell)}</th>" for cell in head)
+    body = "".join(f"<tr>{''.join(f'<td>{emphasised(escape(cell))}</td>' for cell in row)}</tr>" for row in others)
+    return f'<div class="wide"><table><tr>{heads}</tr>{body}</table></div>'
+
+
+def picture_html(path: Path, caption: str = "") -> str:
+    """Returns a picture inside the page, or nothing where it is not there."""
+    if not path.exists():
+        return ""
+    content, kind = base64.b64encode(path.read_bytes()).decode(), path.suffix.removeprefix(".")
+    below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
+    alt = escape(caption or path.stem)
+    return f'<figure><img alt="{alt}" src="data:image/{kind};base64,{content}">{below}</figure>'
 
 
 def emphasised(sentence: str) -> str:
     """Colours the verdict, the only thing that is written in bold."""
-    for verdict in ("unreliable", "reliable"):
-        sentence = sentence.replace(f"**{verdict}**", f'<strong class="{verdict}">{verdict}</strong>')
+    for verdict, colour in COLOURS.items():
+        sentence = sentence.replace(f"**{verdict}**", f'<strong class="{colour}">{verdict}</strong>')
     return sentence.replace("**", "")

@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from types import NoneType, UnionType
 from typing import Annotated, Any, Literal, NamedTuple, Union, get_args, get_origin, get_type_hints
 
+from pyrovae.baselines.stacked import stack_options
 from pyrovae.data import DATA
 from pyrovae.errors import PyrovaeError, did_you_mean
 from pyrovae.evaluation import evaluate
@@ -57,7 +58,13 @@ def vae_options(*, latent_dim: int = 16, conditional: bool = False) -> dict[str,
 
 
 # Sections whose keys are the options of one function.
-FUNCTIONS: dict[str, Factory] = {"vae": vae_options, "gan": gan_options, "train": fit, "evaluation": evaluate}
+FUNCTIONS: dict[str, Factory] = {
+    "vae": vae_options,
+    "gan": gan_options,
+    "stack": stack_options,
+    "train": fit,
+    "evaluation": evaluate,
+}
 
 # Of all programs.
 SECTIONS = tuple(dict.fromkeys(section for program in PROGRAMS.values() for section in program.sections))

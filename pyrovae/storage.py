@@ -1,11 +1,12 @@
 """Files that are whole or absent: written beside their place, synced, renamed; a bad one is named when it is read."""
 
+import csv
 import errno
 import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -76,6 +77,23 @@ def write_array(path: Path, array: np.ndarray) -> None:
     buffer = io.BytesIO()
     np.save(buffer, array)
     write(path, buffer.getvalue())
+
+
+def write_sound(path: Path, rate: int, wave: np.ndarray) -> None:
+    """Writes samples within [-1, 1] as a .wav file of 16 bits; what is louder is cut off."""
+    from scipy.io import wavfile
+
+    buffer = io.BytesIO()
+    wavfile.write(buffer, rate, np.rint(wave * 2.0**15).clip(-(2**15), 2**15 - 1).astype(np.int16))
+    write(path, buffer.getvalue())
+
+
+def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Writes a .csv table, and makes its folder if need be."""
+    text = io.StringIO(newline="")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    csv.writer(text, lineterminator="\n").writerows([names, *rows])
+    write(path, text.getvalue().encode())
 
 
 def read_json(path: Path, *wanted: str) -> dict[str, Any]:

@@ -1,11 +1,10 @@
 """What people do with a trained VAE: embed, score, sample, reconstruct, traverse and interpolate; files in, files out.
 
-A picture goes to ``.png``; numbers go to ``.npy``, or to ``.csv`` with the names of the columns. Data are read as the
-run's own were (grey levels, binarisation, standardisation) and are written in the user's units.
+A picture goes to ``.png``, a path to ``.gif`` too; numbers go to ``.npy``, or to ``.csv`` with the names of the
+columns; sounds go to ``.wav``, texts to ``.txt``, one a line, or to ``.csv``. Data are read as the run's own were (grey
+levels, binarisation, standardisation, spectrograms) and are written in the user's units.
 """
 
-import csv
-import io
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,20 +12,27 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from pyrovae import figures, gallery, storage
 from pyrovae.data.apply import read_rows
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Evidence, log_marginal
 from pyrovae.evaluation.evidence import batches
 from pyrovae.experiment import check_vae, described, load, load_module
 from pyrovae.generative import Generative
+from pyrovae.paths import path_named
 from pyrovae.seeding import seeded
+from pyrovae.text_gallery import write_texts
 from pyrovae.vae import VAE
 
 CHUNK = 1000  # data encoded at once
 SHOWN = 20  # data in a picture of reconstructions
+ANIMATED = 48  # steps of a path in a GIF, 4 seconds each way
+PAUSE = 0.2  # seconds of silence after a sound
+SHOW = (".png", ".wav")  # what is looked at or listened to, and not reckoned with
 
 Rows = tuple[Tensor, Tensor | None]
 
@@ -49,6 +55,24 @@ class Trained:
         """What its data were standardised by."""
         units = self.description.get("units")
         return None if units is None else Units.from_dict(units)
+
+    @property
+    def sound(self) -> Spectrograms | None:
+        """How its data became pictures, if they are sounds."""
+        sound = self.description.get("sound")
+        return None if sound is None else Spectrograms.from_dict(sound)
+
+    @property
+    def alphabet(self) -> str:
+        """The characters of its data, if they are text."""
+        return str(self.description["alphabet"])
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What data can be written to."""
+        if self.alphabet:
+            return (".png", ".txt", ".csv")
+        return (".png", ".npy", ".csv", *([] if self.sound is None else [".wav"]))
 
     @property
     def standardised(self) -> bool:
@@ -122,7 +146,7 @@ def score(
         evidence = log_marginal(run.vae, x, y, particles=particles, progress=True)
     names = ["row", evidence.name + (", x standardised" if run.standardised else ""), "mc_error", "khat"]
     columns = (evidence.log_prob.tolist(), evidence.mc_error.tolist(), evidence.khat.tolist())
-    write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
+    storage.write_table(output, names, [[str(i), *map(repr, row)] for i, row in enumerate(zip(*columns, strict=True))])
     return evidence
 
 
@@ -136,13 +160,16 @@ def sample(
     seed: int = 0,
     mean: bool = False,
 ) -> Path:
-    """Draws data from the model, all of one class where one is named; pictures, and numbers if asked, show E[x | z]."""
-    check_suffix(output, ".png", ".npy", ".csv")
+    """Draws data, all of one class where one is named; pictures and sounds, and numbers if asked, are E[x | z].
+
+    Texts are draws of x everywhere, or if asked the likeliest text of each z.
+    """
+    check_suffix(output, *run.suffixes)
     if not isinstance(run.vae, Generative):
         check_vae(run.vae, run.directory)
     y = None if label is None else class_number(label, run.description["classes"])
     with seeded(seed):
-        drawn = run.vae.sample(count, y, mean=mean or output.suffix == ".png")
+        drawn = run.vae.sample(count, y, mean=mean or (output.suffix in SHOW and not run.alphabet))
     title = f"samples of {'the prior' if label is None else f'class {label}'}, E[x | z]"
     return save(run, output, drawn, lambda: figures.image_grid(drawn, title=title, span=run.span))
 
@@ -155,6 +182,8 @@ def reconstruct(
     x, y = run.rows(data, data_dir, label)
     back = torch.cat([run.vae.reconstruct(*batch) for batch in batches(run.vae, x, y, size=CHUNK)])
     pairs = x[:SHOWN].nan_to_num(), back[:SHOWN]
+    if run.alphabet and output.suffix == ".png":
+        return write_texts(output, torch.stack(pairs, 1), run.alphabet)
     return save(run, output, back, lambda: figures.reconstructions(*pairs, span=run.span))
 
 
@@ -191,18 +220,27 @@ def interpolate(
     ends: tuple[str, str],
     data_dir: Path | None = None,
     *,
-    steps: int = 9,
+    path: str = "linear",
+    steps: int | None = None,
     label: str | None = None,
 ) -> Path:
-    """Saves the straight path in latent space from one datum to another, both test indices or files.
+    """Saves a path of :data:`pyrovae.paths.PATHS` in latent space between two data, both test indices or files.
 
-    A conditional VAE decodes the whole path with one label, the first datum's unless one is named.
+    A conditional VAE decodes the whole path with one label, the first datum's unless one is named. A GIF goes there
+    and back, so that its loop has no jump of its own.
+
+    Raises:
+        PyrovaeError: There is no such path or datum, or the path follows a density that the prior has not.
     """
+    check_suffix(output, *run.suffixes, *([] if run.alphabet else [".gif"]))
+    animated, way = output.suffix == ".gif", path_named(path)
+    steps = steps or (ANIMATED if animated else gallery.STEPS)
     (x, y), (x_end, y_end) = (endpoint(run, end, data_dir, label) for end in ends)
-    start, stop = run.vae.embed(x, y), run.vae.embed(x_end, y_end)
-    share = torch.linspace(0, 1, steps, device=start.device)[:, None]
-    points = (start * (1 - share) + stop * share)[None]
-    decoded = run.vae.decode(points, None if y is None else y.expand(1, steps))
+    labels = None if y is None else y.expand(1, steps)
+    codes = run.vae.embed(x, y), run.vae.embed(x_end, y_end)
+    decoded = run.vae.decode(way(*codes, steps=steps, prior=run.vae.prior(labels)), labels)
+    if animated:
+        return figures.animate(torch.cat([decoded[0], decoded[0, 1:-1].flip(0)]), output, span=run.span)
     originals = torch.stack([x, x_end], 1)
     return save(run, output, decoded[0], lambda: figures.interpolation(decoded, originals=originals, span=run.span))
 
@@ -221,12 +259,16 @@ def endpoint(run: Trained, end: str, data_dir: Path | None, label: str | None) -
 
 
 def save(run: Trained, path: Path, values: Tensor, draw: Any) -> Path:
-    """Saves data as a picture, or as numbers in the user's units."""
-    check_suffix(path, ".png", ".npy", ".csv")
+    """Saves data as a picture, as sounds one after the other, as texts, or as numbers in the user's units."""
+    check_suffix(path, *run.suffixes)
+    if run.alphabet:
+        return write_texts(path, values, run.alphabet)
     if path.suffix == ".png":
         return figures.save(draw(), path)
     units = run.units
     values = values if units is None else units.to_user(values)
+    if path.suffix == ".wav":
+        return write_sounds(path, run.sound or Spectrograms(), values)
     names = units.columns if units is not None and units.columns else None
     return write_numbers(path, values, names or [f"x{d}" for d in range(values[0].numel())])
 
@@ -237,15 +279,17 @@ def write_numbers(path: Path, values: Tensor, names: Sequence[str]) -> Path:
     if path.suffix == ".npy":
         storage.write_array(path, array)
     else:
-        write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
+        storage.write_table(path, names, [[f"{number:.9g}" for number in row] for row in array.reshape(-1, len(names))])
     return path
 
 
-def write_table(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    text = io.StringIO(newline="")
+def write_sounds(path: Path, sound: Spectrograms, decibels: Tensor) -> Path:
+    """Writes spectrograms, of shape ``(..., 1, mels, frames)``, as sounds one after the other, each with a pause."""
+    waves = sound.waves(decibels.detach().cpu().reshape(-1, *sound.event_shape))
+    waves = waves / waves.abs().amax(1, keepdim=True).clamp(min=1)  # as loud as they can be without being cut off
     path.parent.mkdir(parents=True, exist_ok=True)
-    csv.writer(text, lineterminator="\n").writerows([names, *rows])
-    storage.write(path, text.getvalue().encode())
+    storage.write_sound(path, sound.rate, pad(waves, (0, round(PAUSE * sound.rate))).flatten().numpy())
+    return path
 
 
 def check_suffix(path: Path, *known: str) -> None:

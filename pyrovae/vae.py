@@ -95,10 +95,10 @@ class VAE(Generative, PyroModule):
             >>> VAE(StandardNormal(2), Bernoulli(MLP, 2, (4,)), DiagonalNormal(MLP, 2, (4,))).quantity()
             'log p(x)'
         """
-        x = "observed x" if self.missing else "x"
-        if self.conditional:
-            return f"log p({x} | y)"
-        return f"log p({x}, y)" if self.pools and y is not None else f"log p({x})"
+        x, given = "observed x" if self.missing else "x", getattr(self.likelihood, "given", "")
+        scored = f"{x}, y" if self.pools and not self.conditional and y is not None else x
+        conditions = ", ".join(filter(None, ("y" * self.conditional, given)))
+        return f"log p({scored} | {conditions})" if conditions else f"log p({scored})"
 
     @torch.no_grad()
     def reconstruct(self, x: Tensor, y: Tensor | None = None) -> Tensor:

@@ -23,6 +23,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "latent": {"codes": 30, "draws": 20},
     "analysis": {"data": 4, "draws": 25},
     "generation": {"samples": 50, "neighbours": 2, "resamples": 5, "training": 60},
+    "continuity": {"pairs": 4, "steps": 5},
     "representation": {"training": 200, "few": 2, "subsets": 2, "resamples": 5},
     "disentanglement": {},
     "outliers": {"each": 10, "particles": 30},

@@ -15,11 +15,12 @@ from torch import Tensor, nn
 
 from pyrovae import LIKELIHOODS, NETWORKS, OBJECTIVES, POSTERIORS, PRIORS, VAE, Dataset, make_dataset
 from pyrovae.networks import MLP
-from pyrovae.networks.counts import log_counts
 from pyrovae.objectives import Objective
+from pyrovae.programs.vae import reading
 
 LATENT, EVENT, CLASSES, ROWS, LEVELS = 2, (1, 4, 3), 3, 12, 16
 LABELS = {"unlabelled": (False, False), "pools": (True, False), "conditional": (False, True), "both": (True, True)}
+LETTERS = "abc"  # few, so that each comes at each place
 # Options without a default, and sizes that keep a law quick.
 SMALL: dict[str, dict[str, Any]] = {
     "vamp": {"pseudo_inputs": 6},
@@ -31,6 +32,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "conv": {"channels": [4], "hidden": 8},
     "gated-conv": {"channels": [4], "hidden": 8},
     "resnet": {"channels": [4], "hidden": 8},
+    "gru": {"hidden": 8},
+    "autoregressive-categorical": {"hidden": 8, "embedding": 4},
 }
 # What cannot go together, as pairs of (table, name): these, and no others, are refused.
 Named = tuple[str, str]
@@ -75,9 +78,14 @@ def others(table: str, *kept: str) -> list[Named]:
 
 
 COUNTS = [("likelihood", name) for name, row in LIKELIHOODS.items() if row.accepts[0] == "count"]
+TEXT = ("likelihood", "autoregressive-categorical")
+WHOLE = [
+    name for name, row in LIKELIHOODS.items() if not getattr(row, "independent", True)
+]  # of no independent elements
 clash(("posterior", "point"), *others("prior", "flat"), *others("objective", "elbo"))
 clash(("prior", "flat"), *others("posterior", "point"), *others("objective", "elbo"))
-clash(("prior", "vamp"), ("posterior", "iaf"), *COUNTS)
+clash(("prior", "vamp"), ("posterior", "iaf"), *COUNTS, TEXT)
+clash(TEXT, *others("network", "mlp", "gated-mlp"))  # its decoder makes a vector
 clash(("posterior", "iaf"), ("objective", "stl"), ("objective", "dreg"))
 clash(("objective", "tc"), *others("prior", "standard-normal", "laplace"))
 clash(("objective", "tc"), *others("posterior", "diagonal-normal", "laplace", "student-t"))
@@ -136,8 +144,16 @@ def data(support: str = "binary", rows: int = ROWS) -> tuple[Tensor, Tensor]:
         "unit": u,
         "count": (9 * u**3).floor(),
         "real": 4 * u - 2,
+        "characters": ended((1 + len(LETTERS) * u).floor()),
     }
     return x[support], torch.arange(rows) % CLASSES
+
+
+def ended(x: Tensor) -> Tensor:
+    """Returns texts of which every fourth ends early, the others 0."""
+    row, longest = torch.arange(len(x)), EVENT[1] * EVENT[2]
+    length = torch.where(row % 4 == 0, 4 + row % (longest - 3), longest)
+    return torch.where(torch.arange(x[0].numel()) < length[:, None], x.flatten(1), 0.0).reshape(x.shape)
 
 
 def support_of(likelihood: str) -> str:
@@ -150,6 +166,8 @@ def toy(likelihood: str = "bernoulli", rows: int = 36) -> Dataset:
     x, y = data(support, rows)
     levels: dict[str, Any] = {"max_level": LEVELS - 1} if support == "levels" else {}
     x = (x * (LEVELS - 1)).round().to(torch.uint8) if support == "levels" else x
+    if support == "characters":
+        x, levels = x.to(torch.uint8), {"alphabet": LETTERS}
     given: dict[str, Any] = {"support": support, "classes": tuple("abc"), **levels}
     return make_dataset("toy", x, y, validation=4, test=4, **given)
 
@@ -176,12 +194,13 @@ def build(
     x, y = data(support)
     net = partial(NETWORKS[network], **SMALL.get(network, {}))
     supplied = {"network": net, "latent_dim": LATENT, "event_shape": EVENT, "classes": CLASSES * conditional}
-    supplied |= {"support": support, "levels": LEVELS if support == "levels" else 2}
+    levels = {"levels": LEVELS, "characters": len(LETTERS) + 1}.get(support, 2)
+    supplied |= {"support": support, "levels": levels}
 
     def made(part: type[nn.Module], name: str, **more: Any) -> Any:
         return part(*positional(part, **supplied | more), **keep(part, SMALL.get(name, {}) | options))
 
-    encoder = made(POSTERIORS[posterior], posterior, network=log_counts(net) if support == "count" else net)
+    encoder = made(POSTERIORS[posterior], posterior, network=reading(net, support, levels))
     decoder = made(LIKELIHOODS[likelihood], likelihood)
     options |= {"labels": pools}
     context = {"posterior": encoder, "classes": CLASSES, "examples": x, "example_labels": y}

@@ -8,16 +8,19 @@ from typing import Any
 
 import pytest
 import torch
+from pyro.distributions import Delta
 from small_models import linear, raw_scale, score
-from torch import Tensor
+from torch import Tensor, nn
 
 from pyrovae import MLP, VAE, Bernoulli, DiagonalNormal, Flat, Gaussian, GaussianMixture, Point, StandardNormal
 from pyrovae.data import Dataset, make_dataset
 from pyrovae.evaluation import classifier as classifiers
 from pyrovae.evaluation.classifier import Classifier, classifier_of, kept, path_of, read_by, trained
-from pyrovae.evaluation.generation import Sets, class_accuracy, draw, generation, like, memorisation, training_data
+from pyrovae.evaluation.generation import class_accuracy, generation, memorisation
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.manifolds import frechet, frechet_above, kernel, measured, nearest, overlap
+from pyrovae.evaluation.readings import Readings, confidence, modes, shares_apart
+from pyrovae.evaluation.samples import Box, Sets, draw, like, source_of, training_data
 from pyrovae.evaluation.spectra import fine_share, radial, sharpness
 from pyrovae.seeding import seeded
 
@@ -62,7 +65,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def found(vae: VAE, dataset: Dataset, cache: Path | None = None, **sizes: int) -> Findings:
+def found(vae: VAE, dataset: Dataset, cache: Path | None = None, **sizes: Any) -> Findings:
     with seeded(0):
         return generation(Judged(vae, dataset, cache=cache), **sizes)
 
@@ -305,7 +308,7 @@ def test_vectors_have_no_spectrum_and_holes_are_read(monkeypatch: pytest.MonkeyP
 def test_what_has_no_samples_or_too_few_data() -> None:
     autoencoder = VAE(Flat(2), Bernoulli(MLP, 2, (1, 8, 8)), Point(MLP, 2, (1, 8, 8)))
     with pytest.raises(NotApplicable, match="a flat prior has nothing to draw from"):
-        generation(Judged(autoencoder, DATA))
+        generation(Judged(autoencoder, DATA), source="prior")
     with pytest.raises(NotApplicable, match="20 data to compare with are too few"):
         generation(Judged(oracle(), DATA, data=20))
     vae = VAE(StandardNormal(2), Gaussian(linear, 2, (1, 8, 8)), DiagonalNormal(linear, 2, (1, 8, 8)))
@@ -313,6 +316,200 @@ def test_what_has_no_samples_or_too_few_data() -> None:
         vae.likelihood.decoder.layers[0].bias.fill_(math.inf)
     with pytest.raises(NotApplicable, match="samples are not finite"):
         generation(Judged(vae, DATA))
+
+
+# ------------------------------------------------------------------------------------------- codes from the box
+
+
+@torch.no_grad()
+def coder(**reads: int) -> VAE:
+    """Builds an autoencoder of (1, 8, 8) whose codes are the first three pixels, doubled, and whose x[:3] is z / 2."""
+    likelihood = Gaussian(linear, 3, (1, 8, 8), noise="fixed", scale=1e-3, **reads)
+    vae = VAE(Flat(3), likelihood, Point(linear, 3, (1, 8, 8), **reads))
+    for part in (vae.likelihood.decoder, vae.posterior.encoder):
+        part.layers[0].weight.zero_()
+        part.layers[0].bias.zero_()
+    vae.posterior.encoder.layers[0].weight[:, :3] = 2 * torch.eye(3)
+    vae.likelihood.decoder.layers[0].weight[:3, :3] = torch.eye(3) / 2
+    return vae
+
+
+def pictures(rows: int = 700) -> Dataset:
+    """Draws pictures whose first three pixels lie in boxes of their own."""
+    with seeded(2):
+        x = torch.rand(rows, 1, 8, 8)
+        x.flatten(1)[:, :3] *= torch.tensor([1.0, 0.5, 0.0])
+        x.flatten(1)[:, 1] += 2
+    return make_dataset("pictures", x, torch.arange(rows) % 2, test=100, validation=50, support="real")
+
+
+def test_the_box_is_of_the_training_codes_and_draws_fill_it() -> None:
+    """Known ends, uniform draws within, a dimension that never varies. Mutations: test data; a box by deviations;
+    normal draws; one draw for all dimensions."""
+    data, judged = pictures(), Judged(coder(), pictures())
+    box = source_of(judged, None, 10_000)
+    assert box is not None
+    codes = 2 * data.held_out("train")[0].flatten(1)[:, :3]
+    assert torch.equal(box.low, codes.amin(0))
+    assert torch.equal(box.high, codes.amax(0))
+    assert box.size == 550
+    with seeded(0):
+        z = box.draw(4000).double()
+    assert ((z >= box.low) & (z <= box.high)).all()
+    assert (z[:, 2] == 0).all()
+    share = (z[:, :2] - box.low[:2]) / (box.high - box.low)[:2]
+    assert score(share, 1 / 2) < 4
+    assert score(share.square(), 1 / 3) < 4
+    assert score((share[:, 0] - 0.5) * (share[:, 1] - 0.5)) < 4
+    with seeded(0):
+        few = source_of(judged, "box", 60)
+    assert few is not None
+    assert few.size == 60
+    assert (few.high <= box.high).all()
+    assert not torch.equal(few.high, codes[:60].amax(0)), "not the first rows"
+
+
+def test_samples_of_an_autoencoder_are_decoded_from_the_box(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sentence says so, and a VAE draws from it when asked. Mutations: the prior; a code of data."""
+    quickly(monkeypatch)
+    said = found(coder(), pictures(), samples=80, resamples=3)
+    assert said.sentences[0] == (
+        "codes are uniform in the box of 550 training codes, smallest to largest of each dimension"
+    )
+    assert said.numbers["source"] == "box"
+    drawn = draw(coder(), 300, box=Box(torch.tensor([0.0, 4, 0]), torch.tensor([2.0, 5, 0]), 9))[1].flatten(1)
+    assert (drawn[:, 0].min() < 0.1, drawn[:, 0].max() > 0.9) == (True, True)
+    assert (drawn[:, 1].min() >= 2, drawn[:, 1].max() <= 2.5) == (True, True)
+    vae = VAE(StandardNormal(3), coder().likelihood, DiagonalNormal(linear, 3, (1, 8, 8)))
+    asked = found(vae, pictures(), samples=80, resamples=3, source="box")
+    default = found(vae, pictures(), samples=80, resamples=3)
+    assert (asked.numbers["source"], default.numbers["source"]) == ("box", "prior")
+    assert "box" in asked.sentences[0]
+    assert "box" not in default.sentences[0]
+
+
+def test_a_box_draws_no_pool_but_every_label_of_a_conditional_one(cache: Path) -> None:
+    """Mutation: samples of the box are asked for the class whose pool was not drawn from."""
+    assert "class_accuracy" not in found(oracle(), DATA, cache, source="box", resamples=3).numbers
+    conditional = oracle(conditional=True, prior=StandardNormal(CLASSES))
+    assert found(conditional, DATA, cache, source="box", resamples=3).numbers["class_accuracy"] > 0.98
+
+
+class Source(nn.Module):
+    """A model that only makes data: a prior and a likelihood, all of it at one point, and no posterior."""
+
+    conditional = pools = False
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.prior, self.decoder = StandardNormal(2), linear((2,), (1, 8, 8), 0)
+
+    def likelihood(self, z: Tensor, y: Tensor | None = None) -> Delta:
+        return Delta(self.decoder(z, y), event_dim=3)
+
+    def labels(self, size: int, y: Any = None) -> None:
+        return None
+
+
+def test_what_only_makes_data_is_judged_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    quickly(monkeypatch)
+    model: Any = Source()
+    said = found(model, pictures(), samples=80, resamples=3)
+    assert {"fid", "confidence", "class_distance", "sharpness", "memorised"} < set(said.numbers)
+    with pytest.raises(NotApplicable, match="no encoder"):
+        found(model, pictures(), source="box")
+
+
+def test_means_are_judged_where_they_are_asked_for(cache: Path) -> None:
+    """E[x | z] has no noise: nearer to training data than test data are. Mutations: draws of x all the same, also in
+    what is drawn by label."""
+    drawn, means = (found(oracle(), DATA, cache, resamples=3, means=flag) for flag in (False, True))
+    assert means.sentences[0] == "what is judged is E[x | z], no draw of x"
+    assert means.numbers["sharpness"] == means.numbers["sharpness_of_means"]
+    assert drawn.numbers["sharpness"] != drawn.numbers["sharpness_of_means"]
+    assert means.numbers["nearest_median"] < 0.8 * drawn.numbers["nearest_median"]
+    assert (means.numbers["means"], drawn.numbers["means"]) == (True, False)
+    seen = []
+    with pytest.MonkeyPatch.context() as patch, seeded(0):
+        patch.setattr("pyrovae.evaluation.generation.like", lambda rows, _: seen.append(rows) or rows)
+        class_accuracy(Judged(oracle(), DATA), classifier_of(DATA, cache), DATA.held_out("test")[0], means=True)
+    assert all(0 < rows.min() < 0.2 for rows in seen)
+
+
+# ------------------------------------------------------------------------------------------- what is read in samples
+
+
+def fixed(logits: Tensor) -> Classifier:
+    """Returns a classifier whose features are one-hot rows that the head turns into these logits."""
+    classifier = Classifier((4,), logits.shape[1])
+    with torch.no_grad():
+        classifier.head.weight.zero_()
+        classifier.head.bias.zero_()
+        classifier.head.weight[:, : len(logits)] = logits.T
+    return classifier
+
+
+def rows_of(*index: int) -> Tensor:
+    return torch.eye(64, dtype=torch.double)[list(index)]
+
+
+def test_confidence_is_the_probability_of_the_likeliest_class() -> None:
+    """Logits log 1, log 3 give 3 / 4; log 19 gives 19 / 20. Mutations: of the first class; logits for probabilities;
+    the sets are exchanged."""
+    classifier = fixed(torch.tensor([[0.0, math.log(3)], [math.log(19), 0.0], [0.0, 0.0]]))
+    said = confidence(classifier, Readings(rows_of(0, 1), rows_of(1, 1, 1, 2), rows_of(1, 1)))
+    numbers = said.numbers
+    assert numbers["confidence"] == pytest.approx((0.75 + 0.95) / 2)
+    assert numbers["confidence_test"] == pytest.approx((3 * 0.95 + 0.5) / 4)
+    assert numbers["confidence_test_standard_error"] == pytest.approx(0.45 / 2 / 2)
+    assert numbers["confidence_training"] == pytest.approx(0.95)
+    assert (numbers["confident"], numbers["confident_test"], numbers["confident_training"]) == (0.5, 0.75, 1)
+    assert "in samples = 0.85" in said.sentences[0]
+
+
+def test_classes_are_counted() -> None:
+    """Of four classes one is never drawn and one is not in the test data. Mutations: shares of the other set; a class
+    that no test datum has is missing; a half is forgotten; the largest share, not the largest difference."""
+    samples, test, training = (
+        torch.tensor(counts).repeat_interleave(torch.tensor(times))
+        for counts, times in (([0, 1, 3], [50, 34, 16]), ([0, 1, 2], [50, 40, 10]), ([0, 1, 2], [50, 40, 10]))
+    )
+    said = modes(Readings(samples, test, training), ["a", "b", "c", "d"], 50)
+    assert said.numbers["class_distance"] == pytest.approx((0.06 + 0.1 + 0.16) / 2)
+    assert said.numbers["class_distance_training"] == 0
+    assert (said.numbers["classes_found"], said.numbers["classes_missing"]) == (2, ["c"])
+    assert [said.numbers["shares"][name]["samples"] for name in "abcd"] == [0.5, 0.34, 0, 0.16]
+    assert [said.numbers["shares"][name]["test"] for name in "abcd"] == [0.5, 0.4, 0.1, 0]
+    assert "2 of 3 classes are found" in said.sentences[0]
+    assert said.sentences[0].endswith("; not c")
+    assert "most that of d: 16.0%" in said.sentences[1]
+
+
+def test_the_error_of_class_shares_is_their_deviation() -> None:
+    """Of two classes the distance is |p - q|, of deviation (p (1 - p) / n + q (1 - q) / m)^1/2 where it is far from 0.
+    Mutations: one set only is drawn anew; a permutation, which changes nothing."""
+    torch.manual_seed(0)
+    data, others = torch.arange(400) % 2, torch.arange(200) % 10 // 9
+    found, error = shares_apart(data, others, 2, 500)
+    assert found == pytest.approx(0.4)
+    assert error == pytest.approx(math.sqrt(0.25 / 400 + 0.09 / 200), rel=0.12)
+
+
+def test_a_mode_that_is_not_drawn_is_named(cache: Path) -> None:
+    """Mutation: labels of the data in place of what is read."""
+    numbers = found(oracle([2] * CLASSES), DATA, cache).numbers
+    assert numbers["classes_missing"] == ["0", "1", "3"]
+    assert numbers["class_distance"] == pytest.approx(0.75, abs=0.05)
+    right = found(oracle(), DATA, cache).numbers
+    assert (right["classes_found"], right["classes_missing"]) == (CLASSES, [])
+    assert right["class_distance"] < 0.1
+    assert abs(right["confident"] - right["confident_test"]) < 0.05
+    noise = oracle()
+    with torch.no_grad():
+        noise.likelihood.decoder.layers[0].weight.zero_()
+    unsure = found(noise, DATA, cache, resamples=3).numbers
+    assert unsure["confidence"] < unsure["confidence_test"] - 0.05
+    assert unsure["confidence_training"] == pytest.approx(unsure["confidence_test"], abs=0.02)
 
 
 def test_a_section_changes_nothing_and_depends_on_its_seed_alone(cache: Path) -> None:

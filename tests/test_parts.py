@@ -15,6 +15,7 @@ from compositions import (
     LABELS,
     LATENT,
     ROWS,
+    WHOLE,
     Composition,
     build,
     cover,
@@ -43,6 +44,7 @@ PRIOR, POSTERIOR = (pytest.mark.parametrize("name", table) for table in (PRIORS,
 PROPER = pytest.mark.parametrize("name", [name for name, prior in PRIORS.items() if is_proper(prior)])
 NOISY = [(name, option) for name in LIKELIHOODS for option in OPTIONS.get(name, [{}])]
 LIKELIHOOD = pytest.mark.parametrize(("name", "options"), NOISY)
+ELEMENTWISE = pytest.mark.parametrize(("name", "options"), [row for row in NOISY if row[0] not in WHOLE])
 LABELLED = pytest.mark.parametrize("labels", LABELS)
 CONDITIONAL = pytest.mark.parametrize("labels", ["unlabelled", "conditional"])
 PARTS = cover("prior", "posterior", "likelihood", "labels")
@@ -113,7 +115,7 @@ def test_a_likelihood_draws_within_its_support(name: str, options: dict[str, Any
 @LIKELIHOOD
 def test_a_likelihood_scores_what_it_accepts(name: str, options: dict[str, Any]) -> None:
     likelihood = build(likelihood=name, **options).likelihood
-    assert {*likelihood.accepts} <= {"binary", "levels", "unit", "count", "real"}
+    assert {*likelihood.accepts} <= {"binary", "levels", "unit", "count", "real", "characters"}
     assert likelihood.measure in ("mass", "density")
     p = likelihood(torch.zeros(ROWS, LATENT), data()[1])
     for support in likelihood.accepts:
@@ -123,7 +125,7 @@ def test_a_likelihood_scores_what_it_accepts(name: str, options: dict[str, Any])
             p.log_prob(torch.full((ROWS, *EVENT), -3.0))
 
 
-@LIKELIHOOD
+@ELEMENTWISE
 def test_a_likelihood_is_of_independent_elements(name: str, options: dict[str, Any]) -> None:
     """So that missing elements can be left out; mutation: an element's density that reads its neighbour."""
     p = build(likelihood=name, **options).likelihood(torch.randn(ROWS, LATENT))
@@ -142,7 +144,19 @@ def test_parts_work_under_a_particles_plate(parts: Composition) -> None:
     assert all(site.log_prob.expand(5, ROWS).isfinite().all() for site in sites.model.values())
 
 
-@BUILDABLE
+@pytest.mark.parametrize("name", WHOLE)
+def test_what_is_no_likelihood_of_independent_elements_refuses_holes(name: str) -> None:
+    """Before the first step: nothing tells one element's share."""
+    x, y = data(support_of(name))
+    holes = torch.where(torch.arange(ROWS).reshape(-1, 1, 1, 1) < 2, torch.nan, x[..., :1]).expand_as(x)
+    vae = build(likelihood=name)
+    vae.missing = True
+    with pytest.raises(PyrovaeError, match="missing values need a likelihood of independent elements") as caught:
+        vae.observation(torch.zeros(ROWS, LATENT), holes, y)
+    assert "data.missing" in caught.value.hint
+
+
+@pytest.mark.parametrize("parts", [p for p in PARTS if sound(p) and p.likelihood not in WHOLE], ids="-".join)
 def test_missing_elements_count_nothing(parts: Composition) -> None:
     """Mutation: the mask inverted, or NaN left in x."""
     vae, (x, y) = composed(parts), data(support_of(parts.likelihood))

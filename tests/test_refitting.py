@@ -9,6 +9,7 @@ import torch
 from commands import Maker, refusal, succeeds, train
 from small_models import linear_vae
 from torch import Tensor
+from torch.distributions import Normal
 
 from pyrovae import Dataset, Split, fit, load
 from pyrovae.evaluation.bounds import bounds
@@ -16,6 +17,7 @@ from pyrovae.evaluation.judged import Findings, Judged
 from pyrovae.evaluation.sections import SECTIONS
 from pyrovae.objectives.prior_fit import PriorFit
 from pyrovae.priors import GaussianMixture
+from pyrovae.priors.em import start_at
 from pyrovae.vae import VAE
 
 
@@ -127,3 +129,37 @@ def test_the_best_prior_is_the_aggregate_posterior() -> None:
     fitted = vae.prior.components()
     assert torch.allclose(fitted.mean.squeeze(), torch.tensor(0.5), atol=0.08)
     assert torch.allclose(fitted.variance.squeeze(), expected, rtol=0.1)
+
+
+# ------------------------------------------------------------------------------------------------ where mixtures start
+
+
+def clusters(scale: float = 100.0) -> tuple[torch.Tensor, torch.Tensor]:
+    """Draws codes of three classes, one cluster each, far from the origin and from each other."""
+    generator = torch.Generator().manual_seed(0)
+    y = torch.arange(3).repeat_interleave(200)
+    centres = scale * torch.tensor([[1.0, 5.0], [-4.0, 0.0], [3.0, -3.0]])
+    return centres[y] + torch.tensor([1.0, 20.0]) * torch.randn(600, 2, generator=generator), y
+
+
+def test_a_mixture_starts_at_the_maximum_of_its_likelihood() -> None:
+    """The score is that of the clusters' own moments. Mutations: variance for deviation; equal weights; no start."""
+    z, y = clusters()
+    z, y = z[100:], y[100:]  # classes of unequal size
+    start_at(prior := GaussianMixture(2, components=3), z)
+    shares = torch.bincount(y) / len(y)
+    exact = sum(
+        share * (Normal(own.mean(0), own.std(0, correction=0)).log_prob(own).sum(1).mean() + share.log())
+        for own, share in zip((z[y == k] for k in range(3)), shares, strict=True)
+    )
+    assert prior().log_prob(z).mean().item() == pytest.approx(float(exact), abs=1e-3)
+
+
+def test_pools_start_at_the_codes_of_their_class() -> None:
+    """Mutation: all groups are fitted to all codes."""
+    z, y = clusters()
+    start_at(prior := GaussianMixture(2, classes=3, labels=True, components=6), z, y)
+    assert (prior.responsibilities(z).unflatten(-1, (3, 2)).sum(-1).argmax(-1) == y).all()
+    torch.testing.assert_close(prior.labels().probs, torch.full((3,), 1 / 3))
+    start_at(few := GaussianMixture(2, components=8), z[:5])  # more components than codes
+    assert few().log_prob(z[:5]).isfinite().all()

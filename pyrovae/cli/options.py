@@ -14,7 +14,9 @@ loggers = click.option("--logger", "loggers", multiple=True, help="Mirror the re
 seed = click.option("--seed", type=click.IntRange(0, 2**63 - 1), help="Replaces the experiment's seed.")
 noise = click.option("--seed", type=click.IntRange(0, 2**63 - 1), default=0, show_default=True, help="Of the draws.")
 label = click.option("--class", "label", help="Draw, or read the data as, this class, by name or number.")
-output = click.option("--output", "-o", type=click.Path(path_type=Path), help="A .png, .npy or .csv file.")
+output = click.option(
+    "--output", "-o", type=click.Path(path_type=Path), help="A .png, .npy or .csv file; of sounds a .wav too."
+)
 rows = click.option(
     "--data", "rows", type=click.Path(path_type=Path), help="Your file; by default the run's test data."
 )

@@ -28,6 +28,11 @@ def find_config(config: str, *, built_in: bool = False) -> Path:
     return path
 
 
+def find_story() -> Path:
+    """Returns the file of the story that comes with the package."""
+    return next(path for folder in BUILT_IN if (path := folder / "story" / "story.toml").exists())
+
+
 def find_result(runs_dir: Path, name: str) -> Path:
     """Returns the directory of a run, or of results that ship with the package."""
     from pyrovae import runs

@@ -22,7 +22,7 @@ from pyrovae.cli.places import figure, open_run
 def sample(
     *, run: str, label: str | None, count: int, mean: bool, output: Path | None, seed: int, runs_dir: Path
 ) -> None:
-    """Draw data from the model of RUN: numbers are draws of x, a picture shows E[x | z] of each draw of z."""
+    """Draw data from the model of RUN: numbers are draws of x, a picture or a sound is E[x | z] of each draw of z."""
     from pyrovae import trained
 
     opened = open_run(run, runs_dir)
@@ -123,9 +123,8 @@ def traverse(
 @click.argument("run")
 @click.argument("a")
 @click.argument("b")
-@click.option(
-    "--steps", type=click.IntRange(min=2), default=9, show_default=True, help="Data on the way, ends included."
-)
+@click.option("--path", default="linear", show_default=True, help="Or spherical, or density: where the prior is dense.")
+@click.option("--steps", type=click.IntRange(min=2), help="Data on the way, ends included; 9, or 48 in a GIF.")
 @label
 @output
 @runs_dir
@@ -135,18 +134,19 @@ def interpolate(
     run: str,
     a: str,
     b: str,
-    steps: int,
+    path: str,
+    steps: int | None,
     label: str | None,
     output: Path | None,
     runs_dir: Path,
     data_dir: Path | None,
 ) -> None:
-    """Go from datum A to datum B in latent space; both are test indices or files."""
+    """Go from datum A to datum B in latent space; both are test indices or files. A .gif is animated."""
     from pyrovae import trained
 
     opened = open_run(run, runs_dir)
-    path = output or figure(opened, "interpolate")
-    click.echo(trained.interpolate(opened, path, (a, b), data_dir, steps=steps, label=label))
+    file = output or figure(opened, "interpolate")
+    click.echo(trained.interpolate(opened, file, (a, b), data_dir, path=path, steps=steps, label=label))
 
 
 @main.command()

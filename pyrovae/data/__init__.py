@@ -8,6 +8,8 @@ function that ends in `make_dataset`, and one line here.
 from collections.abc import Callable
 
 from pyrovae.data.arrays import array
+from pyrovae.data.audio import audio
+from pyrovae.data.bags import bag_of_words
 from pyrovae.data.celeba import celeba
 from pyrovae.data.cifar10 import cifar10
 from pyrovae.data.dataset import Dataset, Split
@@ -17,9 +19,11 @@ from pyrovae.data.folder import folder
 from pyrovae.data.images import fashion_mnist, kmnist, mnist
 from pyrovae.data.make import make_dataset
 from pyrovae.data.omniglot import omniglot
+from pyrovae.data.places import places
 from pyrovae.data.sprites import sprites
 from pyrovae.data.svhn import svhn
 from pyrovae.data.tables import csv_table
+from pyrovae.data.text import text
 from pyrovae.data.torchvision_sets import fetch
 
 DATA: dict[str, Callable[..., Dataset]] = {
@@ -35,7 +39,11 @@ DATA: dict[str, Callable[..., Dataset]] = {
     "sprites": sprites,
     "array": array,
     "csv": csv_table,
+    "places": places,
     "folder": folder,
+    "audio": audio,
+    "text": text,
+    "bag-of-words": bag_of_words,
 }
 
 __all__ = ["DATA", "Dataset", "Split", "fetch", "make_dataset"]

@@ -12,7 +12,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pyrovae.data.alphabet import to_codes
 from pyrovae.data.arrays import load_arrays
+from pyrovae.data.audio import SOUNDS, list_recordings, read_recordings
 from pyrovae.data.binarize import binarize_once
 from pyrovae.data.checks import (
     Array,
@@ -27,8 +29,10 @@ from pyrovae.data.checks import (
     to_pixels,
 )
 from pyrovae.data.folder import COUNTS, SUFFIXES, Channels, read_folder, read_images
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.supports import check_values
 from pyrovae.data.tables import Delimiter, read_header, read_table
+from pyrovae.data.text import read_texts
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
@@ -44,9 +48,11 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
     """Returns what the programs of a trained model read of a file.
 
     Args:
-        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images.
+        file: `.npy`, `.npz`, `.csv`, an image, or a folder of images; of sounds, `.wav` or a folder of them; for texts
+            `.txt`, or `.csv` with a column `text` and perhaps one called `label`.
         like: What the run's data were: `support`, `max_level`, `binarize`, `event_shape`, `classes`, `units` (as
-            `Units.to_dict` writes them, or None), `missing`, `seed`.
+            `Units.to_dict` writes them, or None), `missing`, `seed`, of texts `alphabet`, and of sounds `sound`, as
+            `Spectrograms.to_dict` writes it.
         labels: Whether to read labels; a model that needs none takes files whose labels are missing or unknown to it.
 
     Returns:
@@ -57,6 +63,8 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
         PyrovaeError: The file is damaged, or does not hold what the run's data did.
     """
     file = Path(file).expanduser()
+    if like["support"] == "characters":
+        return _read_texts(file, like, labels=labels)
     units = None if like["units"] is None else Units.from_dict(like["units"])
     values, named = _read_file(file, like, units, labels=labels)
     x = _shaped(file.name, values, tuple(like["event_shape"]))
@@ -65,9 +73,22 @@ def read_rows(file: Path | str, like: Description, *, labels: bool = True) -> tu
     return _to_model(file.name, x, like, units), y
 
 
+def _read_texts(file: Path, like: Description, *, labels: bool) -> tuple[Tensor, Tensor | None]:
+    """Returns the codes of texts, and y of a table with a column `label`."""
+    if not file.is_file():
+        raise PyrovaeError(f"no data file {file}", hint="give a .txt file with one text a line, or a .csv table")
+    labelled = labels and like["classes"] and file.suffix.lower() == ".csv" and "label" in read_header(file)
+    texts, named = read_texts(file, label="label" if labelled else None)
+    x = to_codes(file.name, texts, like["alphabet"], *like["event_shape"])
+    y = _numbered(file.name, named, like["classes"], len(x)) if labelled else None
+    return torch.from_numpy(x).float(), y
+
+
 def _read_file(
     file: Path, like: Description, units: Units | None, *, labels: bool
 ) -> tuple[Array, Array | Sequence[str] | None]:
+    if like.get("sound") and (file.is_dir() or file.suffix.lower() in SOUNDS.suffixes):
+        return _read_sounds(file, Spectrograms.from_dict(like["sound"]))
     if file.is_dir():
         x, names = read_folder(file, *_image_shape(file, like["event_shape"]))
         return x, names or None
@@ -77,6 +98,13 @@ def _read_file(
     if suffix in SUFFIXES:
         return read_images([file], *_image_shape(file, like["event_shape"])), None
     return _read_table(file, like, units, labels=labels) if suffix == ".csv" else load_arrays(file)
+
+
+def _read_sounds(file: Path, sound: Spectrograms) -> tuple[Array, Sequence[str] | None]:
+    if file.is_file():
+        return sound.pictures(read_recordings([file], sound)).numpy(), None
+    files, labels = list_recordings(file)
+    return sound.pictures(read_recordings(files, sound)).numpy(), labels or None
 
 
 def _image_shape(file: Path, event_shape: Sequence[int]) -> tuple[Sequence[int], Channels]:

@@ -8,18 +8,20 @@ two runs and two machines judge a model on the same images; `hashes` says which 
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal, overload
 
 import torch
 from torch import Tensor
 
 from pyrovae.data.binarize import Binarize, binarize_once, draw, keep_missing
+from pyrovae.data.spectrograms import Spectrograms
 from pyrovae.data.split import Split
 from pyrovae.data.units import Units
 from pyrovae.errors import PyrovaeError, did_you_mean
 
-# How x looks to the programs: zeros and ones; grey levels k / max_level; floats in [0, 1]; whole numbers from 0; any.
-Support = Literal["binary", "levels", "unit", "count", "real"]
+# How x looks to the programs: zeros and ones; grey levels k / max_level; floats in [0, 1]; whole numbers from 0; any;
+# codes of characters, 0 from the end of the text on.
+Support = Literal["binary", "levels", "unit", "count", "real", "characters"]
 SplitName = Literal["train", "validation", "test"]
 
 SPLITS: tuple[SplitName, ...] = ("train", "validation", "test")
@@ -41,6 +43,8 @@ class Dataset:
         seed: Names the split and the noise of what is binarised once.
         missing: Whether x may hold NaN, for what was not observed.
         units: How x came from the units of the user's file; None where it is read as it is.
+        sound: How sounds became x, in these units, and can be had back; None where x is no sound.
+        alphabet: The characters 1, 2, ... of texts.
 
     Raises:
         PyrovaeError: `train` holds grey bytes and `max_level` is missing.
@@ -65,6 +69,8 @@ class Dataset:
     seed: int = 0
     missing: bool = False
     units: Units | None = None
+    sound: Spectrograms | None = None
+    alphabet: str = ""
 
     def __post_init__(self) -> None:
         scaled = self.support in ("levels", "unit") or self.binarize == "dynamic"
@@ -81,34 +87,56 @@ class Dataset:
 
     @property
     def levels(self) -> int | None:
-        """How many values a pixel can take as the programs read it; None where they are not levels."""
+        """How many values a pixel can take as the programs read it; None where they are not levels.
+
+        Of texts it is the number of characters, and one more for the end.
+        """
+        if self.alphabet:
+            return len(self.alphabet) + 1
         if self.support == "levels" and self.max_level is not None:
             return self.max_level + 1
         return 2 if self.support == "binary" else None
 
-    def batch(self, index: Tensor) -> tuple[Tensor, Tensor | None]:
+    @overload
+    def batch(self, index: Tensor, *, targets: Literal[False] = False) -> tuple[Tensor, Tensor | None]: ...
+
+    @overload
+    def batch(self, index: Tensor, *, targets: bool) -> tuple[Any, ...]: ...
+
+    def batch(self, index: Tensor, *, targets: bool = False) -> tuple[Any, ...]:
         """Returns training rows as the programs read them, binarised afresh under `dynamic`.
 
         Args:
             index: Rows, int64, of shape `(n,)`.
+            targets: Return the numbers to be predicted as well.
 
         Returns:
-            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None. The noise comes from torch's
-            global generator, so that it resumes with the run.
+            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None; then, if asked for, targets of
+            shape `(n, targets)` or None. The noise comes from torch's global generator, so that it resumes with the
+            run.
         """
         rows = self.train.take(index)
-        if self.binarize == "dynamic":
-            return self._read(keep_missing(rows.x, draw(rows.x, self.max_level))), rows.y
-        return self._read(rows.x), rows.y
+        x = rows.x if self.binarize != "dynamic" else keep_missing(rows.x, draw(rows.x, self.max_level))
+        return (self._read(x), rows.y, *([rows.targets] if targets else []))
 
-    def held_out(self, split: SplitName = "validation") -> tuple[Tensor, Tensor | None]:
+    @overload
+    def held_out(
+        self, split: SplitName = "validation", *, targets: Literal[False] = False
+    ) -> tuple[Tensor, Tensor | None]: ...
+
+    @overload
+    def held_out(self, split: SplitName = "validation", *, targets: bool) -> tuple[Any, ...]: ...
+
+    def held_out(self, split: SplitName = "validation", *, targets: bool = False) -> tuple[Any, ...]:
         """Returns a whole split as the programs read it, the same at every call.
 
         Args:
             split: `validation`, `test`, or `train`, whose images under `dynamic` are drawn once by the seed.
+            targets: Return the numbers to be predicted as well.
 
         Returns:
-            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None.
+            x as float32 of shape `(n, *event_shape)`, and y of shape `(n,)` or None; then, if asked for, targets of
+            shape `(n, targets)` or None.
 
         Raises:
             PyrovaeError: There is no such split.
@@ -116,10 +144,10 @@ class Dataset:
         if split not in SPLITS:
             raise PyrovaeError(f"unknown split '{split}'", hint=did_you_mean(split, SPLITS), exit_code=2)
         rows: Split = getattr(self, split).whole()
-        if split == "train" and self.binarize == "dynamic":
-            x = binarize_once(rows.x, "dynamic", self.max_level, seed=self.seed, purpose=split)
-            return self._read(x), rows.y
-        return self._read(rows.x), rows.y
+        x, drawn = rows.x, split == "train" and self.binarize == "dynamic"
+        if drawn:
+            x = binarize_once(x, "dynamic", self.max_level, seed=self.seed, purpose=split)
+        return (self._read(x), rows.y, *([rows.targets] if targets else []))
 
     def hashes(self) -> dict[str, str]:
         """Returns a short SHA-256 of each split as stored: equal hashes, equal data, in the same order."""

@@ -17,6 +17,7 @@ from pyrovae.data.checks import Array
 from pyrovae.data.dataset import Dataset
 from pyrovae.data.files import find, order_classes
 from pyrovae.data.make import make_dataset
+from pyrovae.data.members import Kind, list_members
 from pyrovae.errors import PyrovaeError
 from pyrovae.ranges import Natural
 
@@ -32,11 +33,10 @@ COUNTS: dict[Channels, int] = {"grey": 1, "colour": 3}
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # What is an image to a reader of the folder, but would have to be converted first.
 OTHERS = (".gif", ".tif", ".tiff", ".heic", ".avif", ".jp2", ".ppm", ".pgm", ".svg", ".ico", ".psd")
+IMAGES = Kind("image", SUFFIXES, OTHERS)
 GREY_MODES = ("1", "L", "LA")
 # Pillow would clip these to 0..255.
 DEEP_MODES = ("I", "I;16", "I;16B", "I;16L", "I;16N", "F")
-
-LAYOUT = "images lie in the folder itself, or in one sub-folder a class"
 
 
 def folder(
@@ -161,42 +161,7 @@ def list_images(place: Path) -> tuple[list[Path], list[str]]:
     Raises:
         PyrovaeError: There are none, or some have a class and some have none.
     """
-    entries = _entries(place)
-    folders, files = [entry for entry in entries if entry.is_dir()], _images(entries)
-    if folders and files:
-        message = f"folder {place.name} holds both images ({files[0].name}) and folders ({folders[0].name})"
-        raise PyrovaeError(message, hint=LAYOUT)
-    if not folders and not files:
-        raise PyrovaeError(f"folder {place} holds no images", hint=f"images end in {', '.join(SUFFIXES)}")
-    if files:
-        return files, []
-    members = [(file, inner.name) for inner in folders for file in _members(inner)]
-    return [file for file, _ in members], [name for _, name in members]
-
-
-def _members(inner: Path) -> list[Path]:
-    """Returns the images of a class."""
-    entries = _entries(inner)
-    deeper = next((entry for entry in entries if entry.is_dir()), None)
-    if deeper is not None:
-        raise PyrovaeError(f"folder {inner.name} of a class holds a folder, {deeper.name}", hint=LAYOUT)
-    files = _images(entries)
-    if not files:
-        raise PyrovaeError(f"folder {inner.name} of a class holds no images", hint="remove it, or put images there")
-    return files
-
-
-def _entries(place: Path) -> list[Path]:
-    """Returns what a folder holds, ordered by name; hidden entries are the system's, not the user's."""
-    return sorted((entry for entry in place.iterdir() if not entry.name.startswith(".")), key=lambda entry: entry.name)
-
-
-def _images(entries: Sequence[Path]) -> list[Path]:
-    """Returns the image files; texts and the like are passed over, but no image is dropped in silence."""
-    for entry in entries:
-        if entry.suffix.lower() in OTHERS:
-            raise PyrovaeError(f"image {entry.name} cannot be read here", hint=f"convert it: {', '.join(SUFFIXES)} can")
-    return [entry for entry in entries if entry.suffix.lower() in SUFFIXES and entry.is_file()]
+    return list_members(place, IMAGES)
 
 
 def _check_size(size: Sequence[int]) -> tuple[int, int]:

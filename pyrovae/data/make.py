@@ -41,6 +41,7 @@ def make_dataset(
     missing: bool = False,
     standardise: bool = False,
     columns: tuple[str, ...] = (),
+    alphabet: str = "",
     copy: bool = True,
 ) -> Dataset:
     """Checks arrays, splits them and binarises or standardises them.
@@ -58,11 +59,12 @@ def make_dataset(
         max_level: White in integer pixels; 1 if all are 0 or 1, else 255 by default.
         binarize: How grey pixels become zeros and ones.
         seed: Names the permutation and the noise of what is binarised once.
-        support: What kind of numbers x holds: `binary`, `levels`, `unit`, `count` or `real`; read from the values by
-            default, which never finds counts.
+        support: What kind of numbers x holds: `binary`, `levels`, `unit`, `count`, `real` or `characters`; read from
+            the values by default, which never finds counts or characters.
         missing: Whether NaN stands for what was not observed, and stays; otherwise it is an error.
         standardise: Whether to give each element mean 0 and standard deviation 1 over the training rows.
         columns: The names of the elements, for data whose event is one row of a table.
+        alphabet: The characters 1, 2, ... whose codes x holds, for texts.
         copy: Whether to copy the training rows; without, they stay where x and y hold them, as in a memory-mapped file,
             and the split is another one.
 
@@ -77,6 +79,7 @@ def make_dataset(
     """
     check_binarize(binarize)
     _check_support(name, support, binarize, standardise=standardise)
+    _check_alphabet(name, support, alphabet)
     _check_copy(name, binarize, copy=copy, standardise=standardise)
     kind: Support | None = "real" if standardise else support
     how = {
@@ -95,7 +98,9 @@ def make_dataset(
         splits = _binarize(splits, binarize, max_level, seed)
         kind = "binary"
     (train, chosen, reported), units = _standardise(name, splits, columns, standardise=standardise)
-    return Dataset(name, train, chosen, reported, kind, classes, max_level, binarize, seed, missing, units)
+    return Dataset(
+        name, train, chosen, reported, kind, classes, max_level, binarize, seed, missing, units, alphabet=alphabet
+    )
 
 
 def _check_support(name: str, support: str | None, binarize: str, *, standardise: bool) -> None:
@@ -106,6 +111,12 @@ def _check_support(name: str, support: str | None, binarize: str, *, standardise
         named = f"data.support = '{support}'" if binarize == "none" else f"data.binarize = '{binarize}'"
         message = f"data set {name}: data.standardise makes real numbers, which {named} contradicts"
         raise PyrovaeError(message, hint="set data.standardise = false", exit_code=2)
+
+
+def _check_alphabet(name: str, support: str | None, alphabet: str) -> None:
+    if (support == "characters") != bool(alphabet):
+        message = f"data set {name}: codes of characters come with their alphabet, and with data.support = 'characters'"
+        raise PyrovaeError(message, hint="data.name = 'text' reads texts and makes both", exit_code=2)
 
 
 def _check_copy(name: str, binarize: str, *, copy: bool, standardise: bool) -> None:

@@ -25,6 +25,7 @@ class Split:
         y: Labels of the rows of `x`, int64, or as they are in a memory-mapped file, or None.
         rows: Which rows of `x` are the split's and in which order, where `x` is such a file; all of them by default.
         factors: What generated the rows of `x`, where that is known, of shape `(n, factors)`; it is in no hash.
+        targets: Numbers to be predicted of the rows of `x`, float32, of shape `(n, targets)`, or None.
 
     Example:
         >>> from pyrovae.data.permutation import Permutation
@@ -37,6 +38,7 @@ class Split:
     y: Tensor | None = None
     rows: Tail | None = None
     factors: Tensor | None = None
+    targets: Tensor | None = None
 
     def __len__(self) -> int:
         return len(self.x if self.rows is None else self.rows)
@@ -50,8 +52,8 @@ class Split:
         # `index_select` gathers whole rows: 16 times faster here than indexing with brackets.
         rows = index if self.rows is None else self.rows[index]
         y = None if self.y is None else self.y.index_select(0, rows.to(self.y.device)).long()
-        factors = None if self.factors is None else self.factors.index_select(0, rows.to(self.factors.device))
-        return Split(self.x.index_select(0, rows.to(self.x.device)), y, factors=factors)
+        x = self.x.index_select(0, rows.to(self.x.device))
+        return Split(x, y, factors=_taken(self.factors, rows), targets=_taken(self.targets, rows))
 
     def whole(self) -> "Split":
         """Returns all rows in memory: the split itself, unless its rows are in a file."""
@@ -73,7 +75,7 @@ class Split:
             yield from (values.index_select(0, rows) for rows in self.rows.ascending(step))
 
     def hash(self) -> str:
-        """Returns the first 12 hexadecimal digits of the SHA-256 of the bytes of x, then y.
+        """Returns the first 12 hexadecimal digits of the SHA-256 of the bytes of x, then y, then targets.
 
         Of rows in a file they are the bytes in its order; then follow the numbers of the split's first rows.
         """
@@ -81,6 +83,8 @@ class Split:
         for piece in self.pieces():
             digest.update(_bytes(piece))
         for piece in self.label_pieces():
+            digest.update(_bytes(piece))
+        for piece in () if self.targets is None else self._pieces(self.targets):
             digest.update(_bytes(piece))
         if self.rows is not None:
             digest.update(_bytes(self.rows[torch.arange(min(NAMED, len(self)))]))
@@ -91,6 +95,10 @@ class Split:
         if self.rows is not None:
             return self
         return Split(**{name: values.to(device) for name, values in vars(self).items() if values is not None})
+
+
+def _taken(values: Tensor | None, rows: Tensor) -> Tensor | None:
+    return None if values is None else values.index_select(0, rows.to(values.device))
 
 
 def _bytes(piece: Tensor) -> memoryview:

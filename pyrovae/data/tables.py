@@ -26,6 +26,8 @@ from pyrovae.ranges import Natural
 Delimiter = Literal["comma", "semicolon", "tab"]
 DELIMITERS: dict[Delimiter, str] = {"comma": ",", "semicolon": ";", "tab": "\t"}
 
+Lines = Iterator[tuple[int, list[str]]]
+
 LISTED = 8  # columns: more than these are counted in a hint
 MISSING = {"", "na", "n/a", "nan", "null"}
 UTF_8 = "save it as UTF-8: iconv -f latin1 -t utf-8 old.csv > new.csv"
@@ -142,8 +144,12 @@ def read_table(
     if bad:
         raise _not_numbers(file.name, bad, [name for name in table.columns if name not in bad])
     if not table.rows:
-        raise PyrovaeError(f"data file {file.name} has a header and no rows", hint="one row a datum follows the header")
+        raise _no_rows(file)
     return table
+
+
+def _no_rows(file: Path) -> PyrovaeError:
+    return PyrovaeError(f"data file {file.name} has a header and no rows", hint="one row a datum follows the header")
 
 
 def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
@@ -154,6 +160,23 @@ def read_header(file: Path, delimiter: Delimiter | None = None) -> list[str]:
     """
     with _lines(file, delimiter) as lines:
         return _header(file.name, lines)
+
+
+def read_cells(file: Path, columns: Sequence[str], delimiter: Delimiter | None = None) -> Lines:
+    """Yields the number of each line and its cells of these columns, as text.
+
+    Raises:
+        PyrovaeError: The file is no table, has no such column or no rows, or a line has too many or too few cells.
+    """
+    with _lines(file, delimiter) as lines:
+        header = _header(file.name, lines)
+        places = [header.index(name) for name in _choose(file.name, header, None, columns).columns]
+        line = 0
+        for line, cells in lines:
+            _check_width(file.name, line, cells, header)
+            yield line, [cells[place] for place in places]
+    if not line:
+        raise _no_rows(file)
 
 
 def _plain(cells: list[str]) -> list[float] | None:
@@ -181,9 +204,6 @@ def _numbers(
         elif not missing and math.isnan(value):
             raise PyrovaeError(f"data file {name}: line {line}, column '{column}' is empty", hint=MISSING_HINT)
     return [math.nan if value is None else value for value in values.values()]
-
-
-Lines = Iterator[tuple[int, list[str]]]
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from tqdm import trange
 from pyrovae import checkpoints
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
+from pyrovae.networks.characters import unit_vectors
 from pyrovae.networks.conv import conv
 from pyrovae.networks.mlp import MLP
 from pyrovae.seeding import seeded
@@ -41,6 +42,7 @@ class Classifier(nn.Module):
         event_shape: Shape of one datum.
         classes: How many.
         counts: Read log(1 + x).
+        levels: Of texts, whose codes are read as unit vectors; 0 of other data.
 
     Example:
         >>> classifier = Classifier((1, 8, 8), 10)
@@ -51,9 +53,10 @@ class Classifier(nn.Module):
     loc: Tensor
     scale: Tensor
 
-    def __init__(self, event_shape: tuple[int, ...], classes: int, *, counts: bool = False) -> None:
+    def __init__(self, event_shape: tuple[int, ...], classes: int, *, counts: bool = False, levels: int = 0) -> None:
         super().__init__()
-        self.counts = counts
+        self.counts, self.levels = counts, levels
+        event_shape = (*event_shape, levels - 1) if levels else event_shape
         # one location and scale of all pixels, one of each column of a table
         shape = event_shape if len(event_shape) == 1 else ()
         self.register_buffer("loc", torch.zeros(shape))
@@ -75,6 +78,8 @@ class Classifier(nn.Module):
 
     def read(self, x: Tensor) -> Tensor:
         x = filled(x)
+        if self.levels:
+            return unit_vectors(x, self.levels)
         return x.log1p() if self.counts else x
 
     def scale_by(self, x: Tensor) -> None:
@@ -143,7 +148,8 @@ def keep(path: Path, classifier: Classifier) -> None:
 
 
 def untrained(dataset: Dataset) -> Classifier:
-    return Classifier(dataset.event_shape, len(dataset.classes), counts=dataset.support == "count")
+    levels = (dataset.levels or 0) if dataset.alphabet else 0
+    return Classifier(dataset.event_shape, len(dataset.classes), counts=dataset.support == "count", levels=levels)
 
 
 @torch.enable_grad()

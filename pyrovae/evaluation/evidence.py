@@ -42,11 +42,13 @@ class Estimate:
         log_prob: Estimate per datum, shape ``(n,)``.
         quantity: ``"log p(x)"``, ``"log p(x, y)"`` or ``"log p(x | y)"``; of a point posterior ``"log p(x | z)"``.
         dims: Elements of a datum, where numbers are probabilities of grey levels and so have bits per dimension.
+        characters: Of a datum, its end included, as a mean over data, where they are text.
     """
 
     log_prob: Tensor
     quantity: str
     dims: int | None = field(default=None, kw_only=True)
+    characters: float | None = field(default=None, kw_only=True)
 
     @property
     def estimator(self) -> str:
@@ -79,11 +81,18 @@ class Estimate:
         """Minus the mean per element, in bits: 8 for a uniform guess of 256 levels."""
         return -self.mean / (self.dims or 1) / math.log(2)
 
+    @property
+    def nats_per_character(self) -> float:
+        """Minus the mean over the mean length, its end included: log(levels) for a uniform guess."""
+        return -self.mean / (self.characters or 1)
+
     def __str__(self) -> str:
         error = self.standard_error
         number = f"{self.mean:.2f}{plus_minus(error, 2)} nats per datum"
         if self.dims is not None:
             number += f" = {self.bits_per_dim:.3f}{plus_minus(error / self.dims / math.log(2), 3)} bits/dim"
+        if self.characters is not None:
+            number += f" = {self.nats_per_character:.3f} nats/character"
         return f"{self.name} = {number} ({len(self.log_prob)} data); {self.reliability}"
 
     @property

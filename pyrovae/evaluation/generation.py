@@ -1,49 +1,33 @@
 """What a VAE generates, beside real data: distances over a classifier's features, classes, sharpness, memorisation.
 
-A sample is a draw of x, not E[x | z]: where data are zeros and ones or have noise, a picture of probabilities would be
-told from them at sight. Whatever is said of samples is also said of as many training data, which is what a perfect
-model could reach. Where values are missing, samples get the holes of test data, and holes are read as 0.
+A sample is a draw of x, not E[x | z], unless means are asked for: where data are zeros and ones or have noise, a
+picture of probabilities would be told from them at sight. Whatever is said of samples is also said of as many training
+data, which is what a perfect model could reach. Where values are missing, samples get the holes of test data, and holes
+are read as 0.
 """
 
 import math
 from collections.abc import Iterator
-from dataclasses import replace
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated
 
 import torch
 from torch import Tensor
 
 from pyrovae.data import Dataset
+from pyrovae.data.alphabet import to_texts
 from pyrovae.evaluation.classifier import Classifier, classifier_of, read_by
-from pyrovae.evaluation.evidence import pieces
-from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
-from pyrovae.evaluation.manifolds import (
-    Measured,
-    Share,
-    frechet_above,
-    kernel,
-    measured,
-    nearest,
-    overlap,
-    share,
-)
+from pyrovae.evaluation.judged import Findings, Judged
+from pyrovae.evaluation.latent import vectors
+from pyrovae.evaluation.manifolds import frechet_above, kernel, measured, nearest, overlap, share
+from pyrovae.evaluation.readings import Readings, confidence, modes, numbers
+from pyrovae.evaluation.samples import FEWEST, Box, Sets, Source, draw, gather, like, source_of
 from pyrovae.evaluation.spectra import radial, sharpness
 from pyrovae.ranges import Range
-from pyrovae.vae import VAE, filled, is_proper
 
-FEWEST = 50  # data on each side, below which nothing is said
-CHUNK = 200  # samples decoded at once
 NEAR = 0.01  # quantile of the distances of test data that samples should not fall below
 SHOWN = 10  # samples beside their nearest training data
-
-
-class Sets(NamedTuple):
-    """As many test data, samples and their means E[x | z], of shape ``(n, *event_shape)``, and more training data."""
-
-    data: Tensor
-    samples: Tensor
-    means: Tensor
-    training: Tensor
+GRID = 64  # samples in a picture
+NEAREST = ("sample", "nearest training text")
 
 
 def generation(
@@ -53,6 +37,8 @@ def generation(
     neighbours: Annotated[int, Range(1, FEWEST - 1)] = 5,
     resamples: Annotated[int, Range(2)] = 100,
     training: Annotated[int, Range(FEWEST)] = 50_000,
+    source: Source | None = None,
+    means: bool = False,
 ) -> Findings:
     """Compares samples with test data, as many of each, chosen at random.
 
@@ -61,16 +47,21 @@ def generation(
         samples: How many, or as many as there are test or training data.
         neighbours: k of precision, recall, density and coverage.
         resamples: Of the bootstrap that tells the errors of Fréchet distances.
-        training: Training data, chosen at random, among which nearest neighbours are looked for.
+        training: Training data, chosen at random, among which nearest neighbours are looked for, and whose codes make
+            up the box.
+        source: Where codes are drawn: from the prior, or from the box of training codes, uniformly; by default from
+            the prior unless that is flat.
+        means: Judge E[x | z], which has no noise of pixels, in place of draws of x.
 
     Raises:
-        NotApplicable: The prior is flat, there are too few data, or samples are not finite.
+        NotApplicable: There is nothing to draw codes from, there are too few data, or samples are not finite.
     """
-    if not is_proper(judged.vae.prior):
-        raise NotApplicable("a flat prior has nothing to draw from")
-    sets, x, y = gather(judged, samples, training)
+    box = source_of(judged, source, training)
+    sets, x, y = gather(judged, samples, training, box, means=means)
     parts = [
-        *by_classifier(judged, x, y, sets, neighbours, resamples),
+        said_of_source(box, means=means),
+        *by_classifier(judged, x, y, sets, neighbours, resamples, box, means=means),
+        *drawn(sets, judged.dataset, box),
         *fine_scales(sets),
         memorisation(sets, judged.dataset),
     ]
@@ -81,47 +72,22 @@ def generation(
     )
 
 
-def gather(judged: Judged, samples: int, training: int) -> tuple[Sets, Tensor, Tensor | None]:
-    """Returns what is compared, and the test data with their holes and labels."""
-    dataset = judged.dataset
-    x, y = judged.held_out("test")
-    size = min(samples, len(x), len(dataset.train), training)
-    if size < FEWEST:
-        raise NotApplicable(f"{size} data to compare with are too few, {FEWEST} are the least")
-    # at random, since their order may mean something: the first half of MNIST's test data is the neater one
-    order = torch.randperm(len(x))[:size]
-    x, y = x[order].cpu(), None if y is None else y[order].cpu()
-    drawn, means = (like(found, x) for found in draw(judged.vae, size))
-    if not drawn.isfinite().all():
-        raise NotApplicable("samples are not finite")
-    return Sets(filled(x), drawn, means, training_data(dataset, training)), x, y
-
-
-@torch.no_grad()
-def draw(vae: VAE, size: int, y: int | None = None) -> tuple[Tensor, Tensor]:
-    """Returns draws of x and E[x | z] at the same z, of class y where it is given."""
-    found = []
-    for count in pieces(size, CHUNK):
-        labels = vae.labels(count, y)
-        likelihood = vae.likelihood(vae.prior(labels).expand((count,)).sample(), labels)
-        found.append((likelihood.sample().float().cpu(), likelihood.mean.float().cpu()))
-    drawn, means = zip(*found, strict=True)
-    return torch.cat(drawn), torch.cat(means)
-
-
-def like(samples: Tensor, x: Tensor) -> Tensor:
-    """Returns samples with 0 wherever data, in turn, have no value."""
-    return torch.where(x[torch.arange(len(samples)) % len(x)].isnan(), 0.0, samples)
-
-
-def training_data(dataset: Dataset, most: int) -> Tensor:
-    """Returns some training data at random, no more of them in memory than that."""
-    rows = dataset.train.take(torch.randperm(len(dataset.train))[:most])
-    return filled(replace(dataset, train=rows).held_out("train")[0]).cpu()
+def said_of_source(box: Box | None, *, means: bool) -> Findings:
+    """Says what is judged, where it is not draws of x at draws of the prior."""
+    sentences = [*([str(box)] if box else []), *(["what is judged is E[x | z], no draw of x"] if means else [])]
+    return Findings({"source": "box" if box else "prior", "means": means}, sentences)
 
 
 def by_classifier(
-    judged: Judged, x: Tensor, y: Tensor | None, sets: Sets, neighbours: int, resamples: int
+    judged: Judged,
+    x: Tensor,
+    y: Tensor | None,
+    sets: Sets,
+    neighbours: int,
+    resamples: int,
+    box: Box | None = None,
+    *,
+    means: bool = False,
 ) -> Iterator[Findings]:
     """Yields what rests on a classifier, or that there is none."""
     if y is None or not judged.dataset.classes:
@@ -137,11 +103,16 @@ def by_classifier(
             "not Inception's: no distance over them compares with a published FID or KID"
         ],
     )
-    training, samples = (read_by(classifier, rows)[0] for rows in (sets.training[: len(x)], sets.samples))
+    (training, learned), (samples, drawn) = (
+        read_by(classifier, rows) for rows in (sets.training[: len(x)], sets.samples)
+    )
     yield distances(features, training, samples, resamples)
     yield overlaps(features, training, samples, neighbours)
-    if judged.vae.pools or judged.vae.conditional:
-        yield class_accuracy(judged, classifier, x)
+    # a box holds the codes of all classes: where only the prior reads labels, it draws none by them
+    if judged.vae.conditional or (judged.vae.pools and box is None):
+        yield class_accuracy(judged, classifier, x, box, means=means)
+    yield confidence(classifier, Readings(samples, features, training))
+    yield modes(Readings(drawn, classes, learned), judged.dataset.classes, resamples)
 
 
 def distances(data: Tensor, training: Tensor, samples: Tensor, resamples: int) -> Findings:
@@ -175,24 +146,13 @@ def overlaps(data: Tensor, training: Tensor, samples: Tensor, neighbours: int) -
     )
 
 
-def numbers(**values: Measured | Share) -> dict[str, Any]:
-    """Returns numbers by name, each with its error or interval, as ``evaluation.json`` keeps them.
-
-    Example:
-        >>> numbers(fid=Measured(2.0, 0.1))
-        {'fid': 2.0, 'fid_standard_error': 0.1}
-    """
-    kept: dict[str, Any] = {}
-    for name, found in values.items():
-        error = {"interval": [*found[1:]]} if isinstance(found, Share) else {"standard_error": found.standard_error}
-        kept |= {name: found.value, **{f"{name}_{key}": value for key, value in error.items()}}
-    return kept
-
-
-def class_accuracy(judged: Judged, classifier: Classifier, x: Tensor) -> Findings:
+def class_accuracy(
+    judged: Judged, classifier: Classifier, x: Tensor, box: Box | None = None, *, means: bool = False
+) -> Findings:
     """Says how many samples that were drawn with a label the classifier takes for that class."""
     names, size = judged.dataset.classes, math.ceil(len(x) / len(judged.dataset.classes))
-    hits = [read_by(classifier, like(draw(judged.vae, size, y)[0], x))[1] == y for y in range(len(names))]
+    drawn = (draw(judged.vae, size, y, box=box)[means] for y in range(len(names)))
+    hits = [read_by(classifier, like(rows, x))[1] == y for y, rows in enumerate(drawn)]
     shares = dict(zip(names, map(share, hits), strict=True))
     worst = min(shares, key=lambda name: shares[name].value)
     total = share(torch.cat(hits))
@@ -203,6 +163,18 @@ def class_accuracy(judged: Judged, classifier: Classifier, x: Tensor) -> Finding
             f"{total} of draws with a label are taken for its class ({size} of each); lowest: {worst}, {shares[worst]}",
         ],
     )
+
+
+def drawn(sets: Sets, dataset: Dataset, box: Box | None) -> Iterator[Findings]:
+    """Yields a picture of what is judged, of data that are pictures."""
+    if sets.data.dim() < 3:
+        return
+    from pyrovae.figures import image_grid
+    from pyrovae.gallery import span_of
+
+    where = "the box of training codes" if box else "the prior"
+    figure = image_grid(sets.samples[:GRID], title=f"what is judged, drawn from {where}", span=span_of(dataset))
+    yield Findings({}, [], {"drawn": figure})
 
 
 def fine_scales(sets: Sets) -> Iterator[Findings]:
@@ -229,16 +201,21 @@ def fine_scales(sets: Sets) -> Iterator[Findings]:
 def memorisation(sets: Sets, dataset: Dataset) -> Findings:
     """Says how many samples lie as near to training data as 1 % of the test data do; compare Meehan et al. (2020)."""
     from pyrovae.figures.generated import beside_nearest
+    from pyrovae.figures.texts import text_table
     from pyrovae.gallery import span_of
 
     size = len(sets.data)
-    index, distance = nearest(torch.cat([sets.samples, sets.data]), sets.training)
+    points = torch.cat([sets.samples, sets.data])
+    index, distance = nearest(vectors(points, dataset), vectors(sets.training, dataset))
     own, real = distance[:size], distance[size:]
     limit = torch.quantile(real, NEAR, interpolation="higher")
     found, floor = share(own <= limit), share(real <= limit)
     closest = own.argsort()[:SHOWN]
-    figure = beside_nearest(
-        sets.samples[closest], sets.training[index[closest]], distance=own[closest], span=span_of(dataset)
+    pairs = sets.samples[closest], sets.training[index[closest]]
+    figure = (
+        text_table([*zip(*(to_texts(codes, dataset.alphabet) for codes in pairs), strict=True)], columns=NEAREST)
+        if dataset.alphabet
+        else beside_nearest(*pairs, distance=own[closest], span=span_of(dataset))
     )
     medians = own.median().item(), real.median().item()
     return Findings(

@@ -11,9 +11,11 @@ import pyro
 import torch
 from torch import Tensor
 
+from pyrovae.data import Dataset
 from pyrovae.densities import Densities, densities
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation.evidence import batches
+from pyrovae.networks.characters import unit_vectors
 from pyrovae.objectives.free_bits import closed_form
 from pyrovae.objectives.legality import per_dimension
 from pyrovae.vae import VAE
@@ -71,3 +73,16 @@ def kl_of_dimensions(sites: Densities) -> Tensor | None:
     except PyrovaeError:
         return None
     return kl.expand(sites.guide["z"].value.shape).mean(0).sum(0).double().cpu()
+
+
+def vectors(x: Tensor, dataset: Dataset) -> Tensor:
+    """Returns data whose distances mean something: unit vectors for the codes of texts, other data as they are.
+
+    Example:
+        >>> from pyrovae.data import make_dataset
+        >>> x = torch.tensor([[1, 2], [2, 0], [1, 1]], dtype=torch.uint8)
+        >>> text = make_dataset("toy", x, support="characters", alphabet="ab", validation=1, test=1)
+        >>> vectors(x[:2].float(), text).flatten(1).diff(dim=0).norm()  # two characters differ
+        tensor(1.7321)
+    """
+    return unit_vectors(x, dataset.levels) if dataset.alphabet and dataset.levels else x

@@ -19,7 +19,7 @@ from pyrovae.data import Dataset
 from pyrovae.evaluation.clustering import clustering, in_percent
 from pyrovae.evaluation.evidence import batches
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
-from pyrovae.evaluation.latent import CHUNK
+from pyrovae.evaluation.latent import CHUNK, vectors
 from pyrovae.evaluation.manifolds import measured, share
 from pyrovae.ranges import Range
 from pyrovae.vae import VAE, filled
@@ -94,8 +94,8 @@ def codes_of(vae: VAE, x: Tensor) -> Array:
 
 
 def points_of(x: Tensor, dataset: Dataset) -> Array:
-    """Returns x as vectors, as an encoder reads it: 0 where it is missing, logarithms of counts."""
-    values = filled(x).flatten(1).double().cpu()
+    """Returns x as vectors, as an encoder reads it: 0 where it is missing, log counts, unit vectors of characters."""
+    values = filled(vectors(x, dataset)).flatten(1).double().cpu()
     return (values.log1p() if dataset.support == "count" else values).numpy()
 
 

@@ -3,6 +3,7 @@
 from pyrovae.evaluation.beliefs import beliefs
 from pyrovae.evaluation.bounds import bounds
 from pyrovae.evaluation.calibration import calibration
+from pyrovae.evaluation.continuity import continuity
 from pyrovae.evaluation.disentanglement import disentanglement
 from pyrovae.evaluation.gaps import gaps
 from pyrovae.evaluation.generation import generation
@@ -21,6 +22,7 @@ SECTIONS: dict[str, Section] = {
     "latent": usage,
     "analysis": beliefs,
     "generation": generation,
+    "continuity": continuity,
     "representation": representation,
     "disentanglement": disentanglement,
     "outliers": outliers,

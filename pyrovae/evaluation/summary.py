@@ -12,6 +12,7 @@ from pyrovae.evaluation.evidence import FEWEST, Estimate, Evidence, log_marginal
 from pyrovae.evaluation.latent import active_units, distortion, rate
 from pyrovae.ranges import Range
 from pyrovae.seeding import seeded
+from pyrovae.strings import alive
 from pyrovae.vae import VAE, is_point
 
 
@@ -53,6 +54,8 @@ def evaluate(
     measure = vae.likelihood.measure
     if measure == "mass" and dataset.support == "levels" and not vae.missing and not is_point(vae.posterior):
         evidence = replace(evidence, dims=prod(dataset.event_shape))
+    if dataset.alphabet:
+        evidence = replace(evidence, characters=alive(x.long()).sum(1).double().mean().item())
     return {
         "estimator": evidence.estimator,
         "particles": particles,
@@ -61,6 +64,7 @@ def evaluate(
         "mean": evidence.mean,
         "standard_error": evidence.standard_error,
         **({"bits_per_dim": evidence.bits_per_dim} if evidence.dims is not None else {}),
+        **({"nats_per_character": evidence.nats_per_character} if evidence.characters is not None else {}),
         "data": len(x),
         **(tails(evidence) if isinstance(evidence, Evidence) else {}),
         "verdict": evidence.verdict,

@@ -26,11 +26,15 @@ class Likelihood(nn.Module):
     Attributes:
         accepts: Supports of data that it can score, the one it was made for first.
         measure: What its numbers are, see :mod:`pyrovae.likelihoods`.
+        independent: Whether elements are independent given z, so that missing ones can be left out.
+        given: What it takes from x and does not score, such as the total of counts.
         axis: Last dimension of ``stack`` in the decoder's output.
     """
 
     accepts: ClassVar[tuple[str, ...]]
     measure: ClassVar[Measure]
+    independent: ClassVar[bool] = True
+    given: ClassVar[str] = ""
 
     def __init__(
         self, network: Network, latent_dim: int, event_shape: Sequence[int], classes: int = 0, *stack: int

@@ -43,6 +43,10 @@ class Criterion(ABC):
         """Returns beta of a step: 1, unless the loss has such a weight."""
         return 1.0
 
+    def restarts(self, step: int) -> bool:
+        """Tells whether the optimizer forgets its means before this step, because the loss is another one from then."""
+        return False
+
     @property
     def beta(self) -> float:
         """Beta of this step."""

@@ -51,7 +51,7 @@ class Vamp(MixturePrior):
         self,
         posterior: nn.Module,
         event_shape: Sequence[int],
-        support: Literal["binary", "levels", "unit", "count", "real"] = "unit",
+        support: Literal["binary", "levels", "unit", "count", "real", "characters"] = "unit",
         classes: int = 0,
         examples: Tensor | None = None,
         example_labels: Tensor | None = None,
@@ -86,9 +86,10 @@ class Vamp(MixturePrior):
 
 def check_vamp(posterior: nn.Module, support: str) -> None:
     """Refuses what has no posterior between the data, or none whose density is known where another one is."""
-    if support == "count":
+    if support in ("count", "characters"):
+        what = "counts" if support == "count" else "characters"
         raise PyrovaeError(
-            "prior.name = 'vamp' on counts: its pseudo-inputs learn in small steps, and no datum is between counts",
+            f"prior.name = 'vamp' on {what}: its pseudo-inputs learn in small steps, and no datum is between {what}",
             hint="set prior.name to 'gaussian-mixture'",
         )
     density = getattr(posterior, "density", "everywhere")

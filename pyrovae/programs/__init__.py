@@ -7,11 +7,13 @@ resumption are those of all.
 
 from pyrovae.programs.gan import GAN_PROGRAM
 from pyrovae.programs.program import Program
+from pyrovae.programs.stacked_autoencoder import STACKED_PROGRAM
 from pyrovae.programs.vae import VAE_PROGRAM
 
 PROGRAMS: dict[str, Program] = {
     "vae": VAE_PROGRAM,
     "gan": GAN_PROGRAM,
+    "stacked-autoencoder": STACKED_PROGRAM,
 }
 
 __all__ = ["PROGRAMS", "Program"]

@@ -25,7 +25,8 @@ LACKS = {
     "evidence": "a GAN has no encoder and gives no density",
     **dict.fromkeys(("ais", "nuts", "outliers"), NO_DENSITY),
     **dict.fromkeys(
-        ("gaps", "calibration", "latent", "analysis", "representation", "disentanglement", "gradients"), NO_ENCODER
+        ("gaps", "calibration", "latent", "analysis", "continuity", "representation", "disentanglement", "gradients"),
+        NO_ENCODER,
     ),
 }
 

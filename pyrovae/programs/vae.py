@@ -13,7 +13,7 @@ from pyrovae.data.permutation import Permutation
 from pyrovae.errors import PyrovaeError
 from pyrovae.evaluation import Estimate
 from pyrovae.judgement import judge
-from pyrovae.networks.counts import log_counts
+from pyrovae.networks import log_counts, one_hot
 from pyrovae.objectives import Objective
 from pyrovae.programs.program import Program
 from pyrovae.seeding import seeded
@@ -47,7 +47,7 @@ def compose(experiment: "Experiment", description: Mapping[str, Any], dataset: D
         "classes": classes if conditional else 0,
     }
     encoder, decoder = (experiment.network(section) for section in ("encoder", "decoder"))
-    networks = {"likelihood": decoder, "posterior": log_counts(encoder) if context["support"] == "count" else encoder}
+    networks = {"likelihood": decoder, "posterior": reading(encoder, context["support"], context["levels"])}
     with seeded(0):  # a decoder may be asked for several numbers an element, which would look like a picture to it
         decoder((context["latent_dim"],), context["event_shape"])
     parts = {part: experiment.part(part, context | {"network": network}) for part, network in networks.items()}
@@ -55,6 +55,13 @@ def compose(experiment: "Experiment", description: Mapping[str, Any], dataset: D
     if dataset is not None and "examples" in signature(experiment.factory("prior")).parameters:
         context["examples"], context["example_labels"] = examples_of(dataset, experiment.seed)
     return VAE(experiment.part("prior", context), **parts, missing=description["missing"])
+
+
+def reading(encoder: Any, support: str, levels: int | None) -> Any:
+    """Returns an encoder that reads data of a support as numbers that a network can use."""
+    if support == "characters" and levels is not None:
+        return one_hot(encoder, levels)
+    return log_counts(encoder) if support == "count" else encoder
 
 
 def examples_of(dataset: Dataset, seed: int) -> tuple[torch.Tensor, torch.Tensor | None]:

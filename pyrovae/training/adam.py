@@ -73,6 +73,12 @@ class Adam(torch.optim.Adam):
             for key, tiny in (("exp_avg", TINY_MEAN), ("exp_avg_sq", TINY_SQUARE)):
                 state[key].mul_(state[key].abs() >= tiny)
 
+    def restart(self) -> None:
+        """Forgets all means, and so starts anew: those of a loss with gradients ten times larger would hold back the
+        steps of another one for thousands of steps."""
+        self.state.clear()
+        self.known = []
+
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Takes over a state, whose tensors are others."""
         super().load_state_dict(state_dict)

@@ -117,6 +117,8 @@ class Eager:
         self.count += 1
         if isinstance(self.objective, Criterion):
             self.objective.step = self.count
+            if self.objective.restarts(self.count):
+                self.optimizer.restart()
 
     def beta(self) -> Tensor:
         """Returns beta of this step as a tensor, so that a graph can take it; float64 keeps all its digits."""

@@ -67,7 +67,8 @@ def collapse(record: Record) -> str:
     """
     if record["epoch"] < TOO_EARLY or record.get("active_units") is None:
         return ""
-    if record["active_units"] and record["rate"] > COLLAPSED:
+    # exactly 0 is -log p(z) of an autoencoder, under a flat prior
+    if record["active_units"] and (record["rate"] > COLLAPSED or record["rate"] == 0):
         return ""
     units = f"{record['active_units']} of {record['latent_dim']} latent dimensions carry data"
     cure = "warm up with objective.beta = { schedule = 'linear', steps = 2000 }, or set objective.free_bits = 0.1"
