@@ -11,7 +11,7 @@ from pyrovae.baselines.gan import GAN, Generator, spectrally_normalised
 from pyrovae.baselines.minimax import Minimax, check, logits_of, validate
 from pyrovae.data import Dataset
 from pyrovae.errors import PyrovaeError
-from pyrovae.evaluation.paired import paired
+from pyrovae.evaluation.manifolds import measured
 from pyrovae.judgement import standing_evaluation, weights_of
 from pyrovae.programs.program import Program
 from pyrovae.ranges import NonNegative
@@ -25,7 +25,7 @@ LACKS = {
     "evidence": "a GAN has no encoder and gives no density",
     **dict.fromkeys(("ais", "nuts", "outliers"), NO_DENSITY),
     **dict.fromkeys(
-        ("gaps", "calibration", "latent", "analysis", "representation", "continuity", "disentanglement", "gradients"),
+        ("gaps", "calibration", "latent", "analysis", "continuity", "representation", "disentanglement", "gradients"),
         NO_ENCODER,
     ),
 }
@@ -80,7 +80,7 @@ def judge(experiment: "Experiment", gan: GAN, dataset: Dataset, directory: Path)
     """
     with seeded(experiment.seed):
         logits = logits_of(gan, dataset.held_out("test")[0])
-    found = paired(logits.divergence)
+    found = measured(logits.divergence.double())
     sentence = (
         f"Jensen-Shannon divergence of samples from test data >= {found} nats, by the discriminator; none has more"
     )
@@ -88,7 +88,7 @@ def judge(experiment: "Experiment", gan: GAN, dataset: Dataset, directory: Path)
         "estimator": "discriminator's bound on",
         "quantity": "the Jensen-Shannon divergence of samples",
         "measure": "none",
-        "mean": found.mean,
+        "mean": found.value,
         "standard_error": found.standard_error,
         "data": len(logits.real),
         **logits.numbers(),
