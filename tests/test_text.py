@@ -394,7 +394,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     letters = np.random.default_rng(0).integers(0, 3, (300, 8))
     words = ["".join("abc"[k] for k in row[: 2 + number % 7]) for number, row in enumerate(letters)]
     rows = [f"{word},{'xy'[number % 2]}" for number, word in enumerate(words)]
-    options = {"data.name": "text", "data.path": lines(folder, ["text,kind", *rows], "t.csv"), "data.label": "kind"}
+    options = {
+        "data.name": "text",
+        "data.path": lines(folder, ["text,kind", *rows], "t.csv"),
+        "data.label": "kind",
+        "data.test": 60,
+    }
     options |= {"likelihood.name": "autoregressive-categorical", "likelihood.hidden": 8, "encoder.name": "gru"}
     options |= {"encoder.hidden": 8, "decoder.name": "mlp", "decoder.hidden": [8], "train.batch_size": 64}
     train(folder, "words", options | {"likelihood.word_dropout": 0.2}, figures=True)
