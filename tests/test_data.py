@@ -671,7 +671,7 @@ def test_an_array_file_cut_anywhere_is_refused(tmp_path: Path, content: bytes) -
 # ------------------------------------------------------------------------------------------------- the table
 
 
-TEXTS = {"places"}
+TEXTS = ("places", "text", "bag-of-words")
 
 
 @pytest.mark.parametrize("name", DATA)

@@ -394,10 +394,20 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> Path:
     letters = np.random.default_rng(0).integers(0, 3, (300, 8))
     words = ["".join("abc"[k] for k in row[: 2 + number % 7]) for number, row in enumerate(letters)]
     rows = [f"{word},{'xy'[number % 2]}" for number, word in enumerate(words)]
-    options = {"data.name": "text", "data.path": lines(folder, ["text,kind", *rows], "t.csv"), "data.label": "kind"}
+    options = {
+        "data.name": "text",
+        "data.path": lines(folder, ["text,kind", *rows], "t.csv"),
+        "data.label": "kind",
+        "data.test": 60,
+    }
     options |= {"likelihood.name": "autoregressive-categorical", "likelihood.hidden": 8, "encoder.name": "gru"}
     options |= {"encoder.hidden": 8, "decoder.name": "mlp", "decoder.hidden": [8], "train.batch_size": 64}
-    train(folder, "words", options | {"likelihood.word_dropout": 0.2}, figures=True)
+    train(
+        folder,
+        "words",
+        options | {"likelihood.word_dropout": 0.2, "data.test": 60, "evaluation.data": 60},
+        figures=True,
+    )
     return folder / "words"
 
 
@@ -440,7 +450,8 @@ def test_sections_judge_text(run: Path) -> None:
     found = invoke("evaluate", run, "--data", 60, "--only", ",".join(names), *options)
     assert found.exit_code == 0, found.output
     assert "right on" in found.output
-    assert (run / "evaluation" / "generation_nearest.png").exists(), found.output
+    assert "generation (" in found.output, found.output
+    assert (run / "evaluation" / "generation_nearest.png").exists()
 
 
 def test_evidence_is_told_per_character(run: Path) -> None:
