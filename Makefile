@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test test-slow lint format types clean
+.PHONY: demo story test test-slow lint format types clean
 
 .venv/installed: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
@@ -11,6 +11,12 @@ BIN := .venv/bin
 
 demo: .venv/installed
 	$(BIN)/pyrovae run digits-gaussian-mixture
+
+# From an installed wheel, beside the sources and not from them: its experiments are data of the package.
+story: .venv/installed
+	rm -rf build/wheel
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --target build/wheel .
+	cd build && PYTHONPATH=wheel ../$(BIN)/python -m pyrovae story
 
 test: .venv/installed
 	$(BIN)/python -m pytest -m "not slow" pyrovae tests
