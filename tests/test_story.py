@@ -11,10 +11,12 @@ from commands import TINY, refusal, succeeds
 from scipy import stats
 
 from pyrovae import running, storage
+from pyrovae.cli.places import find_story
 from pyrovae.errors import PyrovaeError
 from pyrovae.story import read
 from pyrovae.story.metrics import turns, value_of
 from pyrovae.story.plan import Claim, Direction
+from pyrovae.story.telling import experiment_of
 from pyrovae.story.verdicts import FAILS, HOLDS, UNDECIDED, difference, ratio_of_spreads, verdict
 
 SPREAD = Claim("a varies more", "fid", "a", "higher", "b", statistic="spread")
@@ -181,6 +183,24 @@ def test_what_is_fitted_to_another_contender_comes_after_it(tmp_path: Path) -> N
     refit = ('experiment = "tiny.toml"\nset', 'refit = "wide"\nset')
     other = ('of = "wide"\nthan = "narrow"', 'of = "narrow"\nthan = "wide"')
     assert names(write(tmp_path, refit, other)) == ["wide", "narrow"]
+
+
+@pytest.mark.parametrize("size", ["digits", "mnist"])
+def test_the_story_that_is_shipped_can_be_told(size: str) -> None:
+    """Every contender's experiment can be read at every size, and all contenders of a claim have two seeds or more."""
+    plan = read(find_story())
+    scale = plan.size(size)
+    made = {
+        name: experiment_of(plan, scale, contender, seed=0)
+        for name, contender in plan.contenders.items()
+        if not contender.refit
+    }
+    assert {experiment.sections["data"]["name"] for experiment in made.values()} == {size}
+    epochs = {experiment.sections["train"]["epochs"] for experiment in made.values()}
+    assert len(epochs) == 1, "all see the data equally often"
+    claimed = {claim.of for chapter in plan.chapters for claim in chapter.claims}
+    assert all(len(scale.seeds[: plan.contenders[name].seeds]) > 1 for name in claimed)
+    assert len(plan.chapters) == 4
 
 
 # ----------------------------------------------------------------------------------------------------- whole story

@@ -64,6 +64,8 @@ def collapse(record: Record) -> str:
     Example:
         >>> collapse({"epoch": 9, "rate": 0.01, "active_units": 0, "latent_dim": 8})[:41]
         'posterior collapse: 0 of 8 latent dimensi'
+        >>> collapse({"epoch": 9, "rate": 0.0, "active_units": 8, "latent_dim": 8})  # an autoencoder
+        ''
     """
     if record["epoch"] < TOO_EARLY or record.get("active_units") is None:
         return ""
