@@ -671,7 +671,7 @@ def test_an_array_file_cut_anywhere_is_refused(tmp_path: Path, content: bytes) -
 # ------------------------------------------------------------------------------------------------- the table
 
 
-TEXTS = ("places", "text", "bag-of-words")
+GREYLESS = ("places", "text", "bag-of-words", "audio")
 
 
 @pytest.mark.parametrize("name", DATA)
@@ -680,8 +680,8 @@ def test_a_row_of_the_table_is_a_configuration(name: str) -> None:
     assert parameters[0].name == "data_dir"
     assert parameters[0].default is None
     assert all(parameter.kind is inspect.Parameter.KEYWORD_ONLY for parameter in parameters[1:])
-    # Texts have no grey that could become zeros and ones.
-    assert ({"seed"} if name in TEXTS else {"binarize", "seed"}) <= {parameter.name for parameter in parameters[1:]}
+    # Texts and sounds have no grey that could become zeros and ones.
+    assert ({"seed"} if name in GREYLESS else {"binarize", "seed"}) <= {parameter.name for parameter in parameters[1:]}
     assert set(get_type_hints(DATA[name])) == {parameter.name for parameter in parameters} | {"return"}
     assert (DATA[name].__doc__ or "").splitlines()[0].endswith(".")
 

@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy.sparse import csr_matrix
-from sklearn.linear_model import LogisticRegression, Ridge
 from torch import Tensor
 
 from pyrovae import runs, storage
@@ -97,18 +96,20 @@ def constant(dataset: Dataset, stack: StackedAutoencoder, size: int) -> Placed:
 
 def linear(dataset: Dataset, stack: StackedAutoencoder, x: Array) -> Placed:
     """Says what linear models of the features say, fitted to the training data."""
+    from sklearn.linear_model import LogisticRegression, Ridge  # scikit-learn takes a second
+
     train, chosen = (arrays(dataset, split) for split in ("train", "validation"))
     features = csr_matrix(train[0])
     vectors = stack.scaled(torch.from_numpy(train[2]).to(stack.loc)).cpu().numpy()
 
-    def place(model: Ridge, x: Array) -> Array:
+    def place(model: Any, x: Array) -> Array:
         found = torch.from_numpy(model.predict(csr_matrix(x))).to(stack.loc)
         return to_degrees(found * stack.scale + stack.loc).cpu().numpy()
 
-    def mistakes(model: LogisticRegression) -> float:
+    def mistakes(model: Any) -> float:
         return float((model.predict(csr_matrix(chosen[0])) != chosen[1]).mean())
 
-    def kilometres(model: Ridge) -> float:
+    def kilometres(model: Any) -> float:
         return float(great_circle(place(model, chosen[0]), chosen[2]).mean())
 
     of_state = best(

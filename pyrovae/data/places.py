@@ -16,7 +16,6 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from sklearn.feature_extraction.text import CountVectorizer
 
 from pyrovae.data.dataset import Dataset, Split
 from pyrovae.data.files import find
@@ -162,6 +161,8 @@ def encode(
         >>> data.classes, data.support, data.held_out("test", targets=True)[2].shape
         (('NY', 'TX'), 'binary', torch.Size([1, 2]))
     """
+    from sklearn.feature_extraction.text import CountVectorizer  # scikit-learn takes a second
+
     classes = tuple(sorted({row.state for row in rows}))
     y = np.array([classes.index(row.state) for row in rows])
     # The numbers of the rows are split in their place: which n-grams there are is known afterwards.
