@@ -75,12 +75,12 @@ data = 50
 PROGRAM = """
 import os, signal, sys
 from pathlib import Path
-import pyrovae.running
+import pyrovae.gallery
 from pyrovae import checkpoints
 from pyrovae.cli import main
 
 where, left = sys.argv.pop(1), int(sys.argv.pop(1))
-pyrovae.running.draw = lambda *_: None  # pictures take longer than all else here
+pyrovae.gallery.draw = lambda *_: None  # pictures take longer than all else here
 
 def deadly(place, call, concerns=lambda *_: True):
     def instead(*args):

@@ -13,6 +13,7 @@ from pyrovae import ELBO, MLP, VAE, Bernoulli, Dataset, DiagonalNormal, Split, S
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.fit import ignore, never
 from pyrovae.training.loop import Loop, Order
+from pyrovae.training.monitor import validate
 from pyrovae.training.processes import ALONE
 from pyrovae.training.state import Selection, State
 
@@ -55,6 +56,7 @@ class Training:
             dataset=data,
             objective=objective,
             seed=0,
+            validate=validate,
             rate_at=rate,
             batch_size=batch,
             nonfinite="stop",
