@@ -81,7 +81,7 @@ class FlowDistribution(TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """Mean of draws from the same noise, of both signs, for every datum, so that a code depends on its datum alone."""
+        """Mean of draws from the same noise, of both signs, for each datum (a code depends on its datum alone)."""
         with seeded(0):
             half = torch.randn(DRAWS, *self.event_shape)
         noise = torch.cat([half, -half]).to(self.base.mean)
