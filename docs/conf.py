@@ -52,13 +52,15 @@ html_math_renderer = "mathml"
 nitpicky = True
 nitpick_ignore_regex = [
     ("py:.*", r"(torch|pyro|numpy|np|xarray|matplotlib|click|collections|pathlib|nn|dist|os|tqdm|PIL)(\..*)?"),
-    ("py:.*", r"Tensor|Module|(list\[)?dict\[str|rows"),  # pieces of written types, and names that share a line
+    ("py:.*", r"Tensor|Module|rows"),  # written without their package, or names that share a line
 ]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "pyrovae"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
+smartquotes = False
+html_context = {"default_mode": "auto"}
 html_show_sourcelink = True
 html_copy_source = True
 html_theme_options = {

@@ -21,7 +21,7 @@ class ConfigurationKeys(SphinxDirective):
     required_arguments = 1
 
     def run(self) -> list[nodes.Node]:
-        return self.parse_text_to_nodes(keys(self.arguments[0]), allow_section_headings=True)
+        return self.parse_text_to_nodes(KEYS[self.arguments[0]], allow_section_headings=True)
 
 
 def keys(section: str) -> str:
@@ -42,7 +42,7 @@ def table(factory: Factory) -> str:
 
 def line(key: str, option: Option, meaning: str) -> str:
     ranges = "".join(f", {found}" for found in ranges_of(option.hint)[:1] if str(found))
-    cells = (f"`{key}`", type_name(option.hint) + ranges, f"`{value(option.default)}`", meaning)
+    cells = (f"`{key}`", f"`{type_name(option.hint)}`{ranges}", f"`{value(option.default)}`", meaning)
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
 
 
@@ -59,6 +59,10 @@ def marked(text: str) -> str:
     text = re.sub(r":math:`([^`]*)`", r"$\1$", text)
     text = re.sub(r":\w+:`~?([^`]*)`", r"`\1`", text)
     return text.replace("``", "`")
+
+
+# Before autodoc reads anything: it writes the source of a default in the place of the default.
+KEYS = {section: keys(section) for section in (*FUNCTIONS, *CHOICES, *TABLES)}
 
 
 def setup(app: Sphinx) -> dict[str, Any]:

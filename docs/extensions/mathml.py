@@ -1,6 +1,7 @@
 """Formulas as MathML, which browsers draw themselves: no script, no font and no LaTeX is needed."""
 
 from typing import Any
+from xml.etree import ElementTree as XML
 
 from docutils import nodes
 from docutils.utils.math import MathError
@@ -10,15 +11,30 @@ from sphinx.util import logging
 from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
+APPLY = "\u2061"  # the invisible sign between a function and what it is of
 
 
 def converted(latex: str, node: nodes.Element, *, display: bool) -> str:
     """Returns MathML; a formula that cannot be converted is a warning, so that the build fails."""
     try:
-        return str(tex2mathml(latex, as_block=display))
+        return spaced(tex2mathml(latex, as_block=display))
     except MathError as error:
         logger.warning("formula %r: %s", latex, error, location=node)
         return f"<code>{latex}</code>"
+
+
+def spaced(mathml: str) -> str:
+    """Returns it with what the converter leaves out: a space after log and its like, labels below their braces."""
+    plain = mathml.replace("&ApplyFunction;", APPLY).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
+    formula = XML.fromstring(plain)
+    for outer in formula.iter():
+        for sign, operand in zip(outer, list(outer)[1:], strict=False):
+            if sign.text == APPLY and operand.tag not in ("mo", "mrow"):
+                sign.set("lspace", "0")
+                sign.set("rspace", "0.17em")
+        if outer.tag == "msub" and outer[0].tag == "munder":
+            outer.tag = "munder"
+    return XML.tostring(formula, encoding="unicode")
 
 
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:

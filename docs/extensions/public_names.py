@@ -13,10 +13,10 @@ import pyrovae
 RANGED = re.compile(r"(?:~?typing\.)?Annotated\[([\w.~]+), (?:~?[\w.]+\.)?Range\([^)]*\)\]")
 
 
-def without_ranges(*args: Any) -> tuple[str | None, str | None]:
-    """Leaves the ranges of numbers to the page of the configuration keys."""
+def simpler(*args: Any) -> tuple[str | None, str | None]:
+    """Leaves the ranges of numbers to the page of the configuration keys, and the makers of defaults out."""
     signature, returned = args[-2:]
-    return (RANGED.sub(r"\1", signature) if signature else signature), returned
+    return (RANGED.sub(r"\1", signature).replace("<factory>", "...") if signature else signature), returned
 
 
 def public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
@@ -33,6 +33,6 @@ def public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: node
 
 
 def setup(app: Sphinx) -> dict[str, Any]:
-    app.connect("autodoc-process-signature", without_ranges)
+    app.connect("autodoc-process-signature", simpler)
     app.connect("missing-reference", public)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}
