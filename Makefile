@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo story test test-slow lint format types clean
+.PHONY: demo story test test-slow lint format types docs linkcheck clean
 
 .venv/installed: pyproject.toml
 	test -d .venv || $(PYTHON) -m venv .venv
@@ -35,5 +35,19 @@ format: .venv/installed
 types: .venv/installed
 	$(BIN)/mypy pyrovae
 
+# Also the extra `docs`: what the pages are made with.
+.venv/docs-installed: .venv/installed
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test,docs]"
+	touch $@
+
+# Code on the pages is executed; what it gave is kept in build/jupyter-cache until the page changes.
+SPHINX := $(BIN)/python -m sphinx -W --keep-going -d build/doctrees
+docs: .venv/docs-installed
+	$(SPHINX) -b html docs build/docs
+
+# The links that lead elsewhere, apart: the build itself reads nothing from a network.
+linkcheck: .venv/docs-installed
+	$(SPHINX) -b linkcheck -D nb_execution_mode=off docs build/linkcheck
+
 clean:
-	rm -rf .venv
+	rm -rf .venv build

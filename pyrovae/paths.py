@@ -43,7 +43,7 @@ def linear(start: Tensor, stop: Tensor, *, steps: int, prior: Any = None) -> Ten
 def spherical(start: Tensor, stop: Tensor, *, steps: int, prior: Any = None) -> Tensor:
     r"""Returns the path that turns evenly about the origin while its norm goes straight (Shoemake, 1985; White, 2016).
 
-    .. math:: z_s = \big((1 - s) |a| + s |b|\big)
+    .. math:: z_s = \bigl((1 - s) |a| + s |b|\bigr)
         \left(\frac{\sin((1 - s) \theta)}{\sin \theta} \frac{a}{|a|}
         + \frac{\sin(s \theta)}{\sin \theta} \frac{b}{|b|}\right)
 

@@ -1,6 +1,6 @@
-"""What numbers an option may be, said in its annotation; a number without a range is finite and above 0.
+"""What numbers an option may be, said in its annotation, as ``alpha: Annotated[float, Range(0)] = 0.5`` does.
 
-def __init__(self, *, alpha: Annotated[float, Range(0)] = 0.5): ...
+A number without a range is finite and above 0.
 """
 
 import math

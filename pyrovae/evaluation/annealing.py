@@ -2,7 +2,7 @@ r"""Annealed importance sampling in z, and the bounds that its reverse gives on 
 
 A path of densities leads from the prior to the posterior,
 
-.. math:: f_t(z) = p(z)\, p(x \mid z)^{\beta_t}, \quad 0 = \beta_0 < \dots < \beta_T = 1.
+.. math:: f_t(z) = p(z)\, p(x \mid z)^{\beta_t}, \quad 0 = \beta_0 < \ldots < \beta_T = 1.
 
 A chain starts at :math:`z_0 \sim p(z)` and moves by Hamiltonian Monte Carlo that leaves each :math:`f_t` as it is;
 its weight is :math:`w = \prod_t f_t(z_{t-1}) / f_{t-1}(z_{t-1})`. The mean weight is unbiased for p(x), so its log is a

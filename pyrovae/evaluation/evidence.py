@@ -78,12 +78,12 @@ class Estimate:
 
     @property
     def bits_per_dim(self) -> float:
-        """Minus the mean per element, in bits: 8 for a uniform guess of 256 levels."""
+        """Minus the mean per element, in bits; a uniform guess of 256 levels has 8."""
         return -self.mean / (self.dims or 1) / math.log(2)
 
     @property
     def nats_per_character(self) -> float:
-        """Minus the mean over the mean length, its end included: log(levels) for a uniform guess."""
+        """Minus the mean over the mean length, its end included; a uniform guess has log(levels)."""
         return -self.mean / (self.characters or 1)
 
     def __str__(self) -> str:
@@ -136,12 +136,12 @@ class Evidence(Estimate):
 
     @property
     def gain(self) -> Paired:
-        """Mean gain from K / 2 to K draws and its standard error, nats per datum: near zero where K is enough."""
+        """Mean gain from K / 2 to K draws and its standard error, nats per datum; near zero where K is enough."""
         return paired(self.drift)
 
     @property
     def reasons(self) -> list[str]:
-        """What speaks against the number: heavy tails of the weights, or draws that do not suffice."""
+        """What speaks against the number, which is heavy tails of the weights, or draws that do not suffice."""
         heavy = f"k-hat above {self.threshold:.2f} for {self.share_above:.1%} of the data"
         drifts = f"K / 2 to K draws add {self.gain} nats"
         return [heavy] * (self.share_above > SHARE) + [drifts] * self.gain.exceeds(DRIFT, 2)

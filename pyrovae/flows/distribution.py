@@ -21,7 +21,7 @@ class Flow(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(self, x: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns z = f(x; h) and log |det df/dx|, shapes ``(*batch, D)`` and ``(*batch)``."""
+        """Returns z = f(x; h) and ``log |det df/dx|``, shapes ``(*batch, D)`` and ``(*batch)``."""
         log_det = x.new_zeros(())
         for layer in self.layers:
             x, term = layer(x, context)
@@ -29,7 +29,7 @@ class Flow(nn.Module):
         return x, log_det
 
     def inverse(self, z: Tensor, context: Tensor | None = None) -> tuple[Tensor, Tensor]:
-        """Returns x with f(x; h) = z, and log |det df/dx| there."""
+        """Returns x with f(x; h) = z, and ``log |det df/dx|`` there."""
         log_det = z.new_zeros(())
         for layer in reversed(self.layers):
             z, term = layer.inverse(z, context)  # type: ignore[operator]
@@ -81,7 +81,7 @@ class FlowDistribution(TorchDistribution):
 
     @property
     def mean(self) -> Tensor:
-        """Mean of draws from the same noise, of both signs, for every datum: a code depends on its datum alone."""
+        """Mean of draws from the same noise, of both signs, for each datum (a code depends on its datum alone)."""
         with seeded(0):
             half = torch.randn(DRAWS, *self.event_shape)
         noise = torch.cat([half, -half]).to(self.base.mean)

@@ -1,4 +1,4 @@
-"""Objectives: ``pyro.infer.ELBO``s that read densities and return minus a bound, summed over the batch, in nats."""
+"""Objectives: each is a ``pyro.infer.ELBO`` whose loss is minus a bound, summed over the batch, in nats."""
 
 from pyrovae.objectives.analytic_elbo import AnalyticELBO
 from pyrovae.objectives.dreg import DReG

@@ -24,8 +24,8 @@ class MMD(Objective):
     r"""InfoVAE: part of the KL becomes the MMD of q(z) to p(z); at alpha = 1 an MMD-VAE (Zhao et al., 2019).
 
     .. math:: \mathcal{L} = \mathbb{E}[\log p(x, y \mid z)]
-        - \beta\,\big((1 - \alpha)\,\mathrm{KL}(q(z \mid x) \,\|\, p(z))
-        + (\alpha + \lambda - 1)\,\mathrm{MMD}^2(q(z), p(z))\big)
+        - \beta\,\bigl((1 - \alpha)\,\mathrm{KL}(q(z \mid x) \,\|\, p(z))
+        + (\alpha + \lambda - 1)\,\mathrm{MMD}^2(q(z), p(z))\bigr)
 
     with :math:`q(z)` the mean of :math:`q(z \mid x)` over the data. MMD² is a pure number from 0 to 2, so
     :math:`\lambda` is in nats per datum. The kernel is the mean of inverse multiquadratics, whose slope does not vanish

@@ -66,7 +66,7 @@ class Point(nn.Module):
 
     @property
     def learns(self) -> bool:
-        """Whether the encoder is being trained: another prior that is fitted to its codes wants those of x itself."""
+        """Whether the encoder is being trained; another prior that is fitted to its codes wants those of x itself."""
         return self.training and all(parameter.requires_grad for parameter in self.encoder.parameters())
 
     def corrupted(self, x: Tensor) -> Tensor:

@@ -89,7 +89,7 @@ class State:
 
     @property
     def judged(self) -> nn.Module:
-        """The module with the weights that are judged and kept: the average where there is one."""
+        """The module with the weights that are judged and kept, the average where there is one."""
         return self.module if self.averaged is None else self.averaged.module
 
     def count(self, index: Tensor, loss: float) -> None:
