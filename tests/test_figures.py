@@ -547,6 +547,11 @@ def test_a_gif_takes_colour_vectors_and_a_scale(tmp_path: Path, rng: np.random.G
 # ------------------------------------------------------------------------------------------------------- files
 
 
+def test_a_notebook_shows_a_figure_that_pyplot_does_not_know() -> None:
+    shown = image_grid(np.zeros((1, 4, 4)))._repr_png_()  # type: ignore[attr-defined]
+    assert Image.open(io.BytesIO(shown)).format == "PNG"
+
+
 def test_save_makes_folders_and_writes_a_png(tmp_path: Path) -> None:
     path = save(image_grid(np.zeros((1, 4, 4))), tmp_path / "a" / "b" / "c.png")
     assert path == tmp_path / "a" / "b" / "c.png"

@@ -4,6 +4,7 @@
 whatever style the user has set globally is back when the function returns.
 """
 
+from io import BytesIO
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -17,6 +18,8 @@ PALETTE = (
 MARKERS = "o^sDvPX*<>"
 INK = "#222222"
 FAINT = "#b8b8b8"
+
+SHOWN_DPI = 110  # of a figure in a notebook: as wide as a page of text, and sharp
 
 # A pixel that is not a number must not pass for black or white.
 GREY = matplotlib.colormaps["gray"].with_extremes(bad="#ffa90e")
@@ -43,6 +46,15 @@ RC: dict[str, Any] = {
 }
 
 
+class Page(Figure):
+    """A figure that a notebook shows where a cell ends in it; matplotlib's own are shown through pyplot alone."""
+
+    def _repr_png_(self) -> bytes:
+        picture = BytesIO()
+        self.savefig(picture, format="png", dpi=SHOWN_DPI, bbox_inches="tight", pad_inches=0.08)
+        return picture.getvalue()
+
+
 def blank(width: float, height: float) -> Figure:
     """Returns an empty figure of that many inches, with margins that fit their labels.
 
@@ -50,7 +62,7 @@ def blank(width: float, height: float) -> Figure:
         >>> blank(4, 3).get_size_inches().tolist()
         [4.0, 3.0]
     """
-    return Figure(figsize=(width, height), layout="constrained")
+    return Page(figsize=(width, height), layout="constrained")
 
 
 class ClassStyle(NamedTuple):
