@@ -70,7 +70,8 @@ def fit(
         seed: Of data order and noise.
         on_epoch: Called with each epoch's record.
         checkpoints: Where the state is kept after every epoch, and taken from.
-        stop: Asked after every step; a number above 0, a signal's, saves the state and raises ``Interrupted``.
+        stop: Asked after every step and every epoch; a number above 0, a signal's, saves the state and raises
+            ``Interrupted``.
         check: Refuses what does not fit together.
         validate: Gives an epoch's numbers of validation data; ``validation_loss`` among them is selected by.
         epochs: Passes over the training data.
