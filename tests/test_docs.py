@@ -3,7 +3,7 @@
 import re
 import shlex
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
@@ -12,6 +12,8 @@ import pytest
 from pyrovae import __version__
 from pyrovae.cli import main, places
 from pyrovae.configuration import Experiment, merge
+from pyrovae.evaluation.sections import SECTIONS
+from pyrovae.schema import options
 
 ROOT = Path(__file__).parent.parent
 PAGES = sorted([*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "experiments").rglob("*.md")])
@@ -76,13 +78,25 @@ def test_a_command_of_a_page_is_one(page: str, command: str) -> None:
         assert set(words) <= set(targets), page
         return
     context = parse([word for word in words if word != "--debug"])
+    if words[0] == "evaluate":
+        assert_sections(context.params["only"], context.params["overrides"])
     config = context.params.get("config", "")
-    if not config or "/" in config or "new_part" in page:  # a page of parts that are not there yet
+    if (
+        (not config and words[0] != "refit-prior") or "/" in config or "new_part" in page
+    ):  # parts that are not there yet
         return
-    content = tomllib.loads(places.find_config(config).read_text(encoding="utf-8"))
+    content = tomllib.loads(places.find_config(config).read_text(encoding="utf-8")) if config else {}
     for override in sorted(context.params["overrides"], key=lambda override: ".name=" not in override):
         merge(content, override)
     Experiment.of(config, content)
+
+
+def assert_sections(only: str | None, overrides: Sequence[str]) -> None:
+    """Holds that an evaluation is asked for sections that there are, with keys that they take."""
+    assert not only or set(only.split(",")) <= {"evidence", *SECTIONS}
+    for override in overrides:
+        section, key = override.split("=")[0].split(".")
+        assert key in options(SECTIONS[section])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
