@@ -4,7 +4,7 @@ r"""Simulation-based calibration of the encoder: do its draws and the z that mad
 
 Were q(z | x) the posterior, z would be one more draw like the others, and its rank among them uniform on 0..L (Talts
 et al., 2018). So it would be for a guide that ignores x and draws from the prior; hence log p(x | z) of the draws is
-ranked beside each dimension of z (Modrák et al., 2023). All data come from the model: whether real ones do is another
+ranked beside each dimension of z (Modrák et al., 2025). All data come from the model: whether real ones do is another
 question.
 """
 
