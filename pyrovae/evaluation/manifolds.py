@@ -1,6 +1,6 @@
 r"""How far two sets of points are apart, and how much of one lies where the other is.
 
-Fréchet distance (FID, Heusel et al., 2017) and kernel distance (KID, Binkowski et al., 2018) by torchmetrics:
+Fréchet distance (FID, Heusel et al., 2017) and kernel distance (KID, Bińkowski et al., 2018) by torchmetrics:
 
 .. math:: \mathrm{FID} = \|\mu - \nu\|^2 + \operatorname{tr}(A + B - 2 (A B)^{1/2}), \qquad
     \mathrm{KID} = \mathrm{MMD}^2_k, \quad k(u, v) = (u^\top v / d + 1)^3
