@@ -1,12 +1,13 @@
 """What docs/new_part.md promises: a part is one file and one line."""
 
 import re
+import shlex
 from pathlib import Path
 from typing import Any
 
 import pytest
 import tomli_w
-from commands import TINY, files, refusal, succeeds, train
+from commands import TINY, files, refusal, sets, succeeds, train
 
 from pyrovae import DATA, LIKELIHOODS, PRIORS, runs, storage
 
@@ -58,6 +59,16 @@ def test_they_are_trained_and_judged_from_the_command_line(options: dict[str, An
     assert storage.read_json(directory / runs.EVALUATION)["quantity"] == "log p(x)"
     assert "mine" in succeeds("compare", directory)
     assert "together" in succeeds("run", TINY, "--dry-run", *(f"--set={key}={value}" for key, value in options.items()))
+
+
+def test_the_commands_of_the_page_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
+    (commands,) = re.findall(r"```bash\n(.*?)```", PAGE, re.DOTALL)
+    for line in commands.splitlines():
+        _, *words = shlex.split(line, comments=True)
+        succeeds(*words, *sets({"train.epochs": 1, "evaluation.particles": 50} if words[0] == "run" else {}))
+    assert files(tmp_path / "runs")
 
 
 def test_a_wrong_option_is_named(tmp_path: Path) -> None:
