@@ -1,9 +1,9 @@
 """The commands of README and documentation, run by a real shell, block by block and in the order of their page.
 
 `pyrovae` is a function of the shell there, which has the command called in this process, where trainings are one epoch
-and evaluations small; loops, variables and pipes are the shell's own. `make` only says what it would do: `.ci/run`
-really calls every target. Cells of the pages under docs/ are executed by the build. What these tests found when they were new:
-options that a table's file lacked or a prior refused, and a replay of a run that had nothing to replay.
+and evaluations small; loops, variables and pipes are the shell's own. `make` only says what it would do; every
+target is called by `.ci/run`. Cells of the pages under docs/ are executed by the build. What these tests found when
+they were new: options that a table's file lacked or a prior refused, and a replay of what had nothing to replay.
 """
 
 import os
