@@ -77,7 +77,7 @@ def check_label(y: Any, classes: int) -> Any:
     if not classes:
         raise PyrovaeError(
             f"no pool of class {y}: this model reads no labels",
-            hint="train with prior.labels = true, or vae.conditional = true",
+            hint="a VAE trained with prior.labels = true, or with vae.conditional = true, does",
         )
     if not 0 <= int(torch.as_tensor(y).min()) <= int(torch.as_tensor(y).max()) < classes:
         raise PyrovaeError(f"unknown class {y}", hint=f"classes are 0 to {classes - 1}")
