@@ -69,9 +69,12 @@ def network(section: Mapping[str, Any]) -> str:
     Example:
         >>> network({"name": "gated-mlp", "hidden": [300, 300], "activation": "gated"})
         'gated-mlp 300-300'
+        >>> network({"name": "gru", "hidden": 64})
+        'gru 64'
     """
     widths = section.get("hidden", section.get("channels", []))
-    return " ".join([str(section["name"]), "-".join(map(str, widths))]).strip()
+    several = [widths] if isinstance(widths, int) else widths
+    return " ".join([str(section["name"]), "-".join(map(str, several))]).strip()
 
 
 def beside(data: str, protocols: list[Protocol]) -> list[str]:

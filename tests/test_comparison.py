@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,8 +11,10 @@ import numpy as np
 import pytest
 from commands import refusal, succeeds
 
+from pyrovae import NETWORKS
+from pyrovae.configuration import Experiment
 from pyrovae.figures import rate_distortion
-from pyrovae.published import rows
+from pyrovae.published import network, rows
 
 BETTER = np.array([-10.0, -20.0, -30.0, -40.0], "float32")
 WORSE = BETTER - np.array([1.0, 2.0, 3.0, 6.0], "float32")
@@ -203,6 +206,13 @@ def test_nothing_is_published_of_other_data_and_other_quantities(tmp_path: Path)
     assert "Published" not in succeeds("compare", write_run(tmp_path, "a"))
     joint = write_run(tmp_path, "b", name="mnist", experiment=GATED, quantity="log p(x, y)")
     assert "Published" not in succeeds("compare", joint)
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_every_network_is_named_with_its_widths(name: str) -> None:
+    """Widths of a recurrent one are a number, which `compare` once could not read."""
+    section = Experiment.of("any", {"encoder": {"name": name}}).sections["encoder"]
+    assert re.fullmatch(rf"{name} \d+(-\d+)*", network(section))
 
 
 def test_published_rows_name_data_and_priors_of_the_tables() -> None:
