@@ -15,8 +15,9 @@ from pyrovae.cli.places import find_story
 from pyrovae.errors import PyrovaeError
 from pyrovae.story import read
 from pyrovae.story.metrics import turns, value_of
+from pyrovae.story.page import cells
 from pyrovae.story.plan import Claim, Direction
-from pyrovae.story.telling import experiment_of
+from pyrovae.story.telling import Outcome, experiment_of
 from pyrovae.story.verdicts import FAILS, HOLDS, UNDECIDED, difference, ratio_of_spreads, verdict
 
 SPREAD = Claim("a varies more", "fid", "a", "higher", "b", statistic="spread")
@@ -76,6 +77,14 @@ def test_a_spread_is_compared_as_a_ratio() -> None:
     assert verdict(SPREAD, [1.0, 1.1, 0.9, 1.0], [1.0, 90.0, -70.0, 30.0])[0] == FAILS
     with pytest.raises(PyrovaeError, match="another contender"):
         verdict(SPREAD, [1.0, 2.0], 3.0)
+
+
+def test_a_row_says_what_its_interval_is_of() -> None:
+    """Mutations: every row is a ratio; seeds always agree."""
+    higher = Claim("a is above one", "fid", "a", "higher", 1.0)
+    (word, ratio), (_, apart) = verdict(SPREAD, [1.0, 2.0], [2.0, 4.0]), verdict(higher, [2.0, 2.0], 1.0)
+    assert cells(Outcome(SPREAD, [1.0, 2.0], [2.0, 4.0], ratio, word))[4] == f"ratio {ratio}"
+    assert cells(Outcome(higher, [2.0, 2.0], 1.0, apart, word))[4] == "1 [1, 1], all seeds agree"
 
 
 # -------------------------------------------------------------------------------------------------------- numbers

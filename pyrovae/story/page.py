@@ -50,13 +50,15 @@ def cells(outcome: Outcome) -> tuple[str, ...]:
     claim = outcome.claim
     metric = f"{claim.metric}{', spread over seeds' if claim.statistic == 'spread' else ''}"
     unit = f", {claim.unit}" if claim.unit else ""
+    ratio = "ratio " if claim.statistic == "spread" else ""
+    agree = ", all seeds agree" if outcome.interval.low == outcome.interval.high else ""
     other = f"{claim.than}: {several(outcome.others)}" if isinstance(outcome.others, Sequence) else f"{claim.than:g}"
     return (
         claim.says,
         f"{metric}{unit}",
         f"{claim.of}: {several(outcome.values)}",
         other,
-        str(outcome.interval),
+        f"{ratio}{outcome.interval}{agree}",
         f"**{outcome.word}**",
     )
 
