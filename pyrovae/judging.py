@@ -240,6 +240,7 @@ def keep_tree(groups: Mapping[str, xr.Dataset], directory: Path) -> None:
     path, weights = directory / TREE, weights_of(directory)
     standing = load_datatree(path) if path.exists() else xr.DataTree()
     kept = standing.to_dict() if standing.attrs.get("weights") == weights else {}
-    tree = xr.DataTree.from_dict(kept | dict(groups))
+    fresh = {f"/{group.strip('/')}": values for group, values in groups.items()}  # as `to_dict` names them
+    tree = xr.DataTree.from_dict(kept | fresh)
     tree.attrs["weights"] = weights
     save_datatree(tree, path)

@@ -21,7 +21,7 @@ SMALL: dict[str, dict[str, Any]] = {
     "nuts": {"sampled": 1, "chains": 2, "warmup": 5, "draws": 10},
     "calibration": {"simulated": 100, "draws": 9},
     "latent": {"codes": 30, "draws": 20},
-    "analysis": {"data": 4, "draws": 25},
+    "analysis": {"analysed": 4, "draws": 25},
     "generation": {"samples": 50, "neighbours": 2, "resamples": 5, "training": 60},
     "continuity": {"pairs": 4, "steps": 5},
     "representation": {"training": 200, "few": 2, "subsets": 2, "resamples": 5},

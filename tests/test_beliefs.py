@@ -34,7 +34,7 @@ def test_coverage_counts_data_within_the_central_nine_tenths() -> None:
 
 
 def test_a_run_has_its_tree_and_pictures(root: Path) -> None:
-    found = beliefs(Judged(*load(root / "pools")), data=6, draws=30)
+    found = beliefs(Judged(*load(root / "pools")), analysed=6, draws=30)
     assert found.numbers["data"] == 6
     assert {"posterior", "posterior_importance", "prior", "observed_data"} <= {path.strip("/") for path in found.tree}
     assert set(found.figures) == {"predictive", "pit", "forest", "pairs", "khat"}
@@ -42,11 +42,13 @@ def test_a_run_has_its_tree_and_pictures(root: Path) -> None:
 
 
 def test_sections_share_one_file_as_long_as_the_weights_are_theirs(copied: Maker) -> None:
-    """Mutations: groups of others are lost; groups of other weights are kept."""
+    """Mutations: groups of others are lost; groups of other weights are kept; a group that stands cannot be written."""
     run = copied()
     nuts = {"posterior_nuts": xr.Dataset({"z": ("draw", np.zeros(3))})}
     keep_tree(nuts, run)
-    succeeds("evaluate", run, "--only", "analysis", "--set", "analysis.data=4", "--set", "analysis.draws=25")
+    keep_tree({"posterior_nuts": nuts["posterior_nuts"].isel(draw=[0, 1])}, run)
+    assert dict(load_datatree(run / "analysis.nc")["posterior_nuts"].sizes) == {"draw": 2}
+    succeeds("evaluate", run, "--only", "analysis", "--set", "analysis.analysed=4", "--set", "analysis.draws=25")
     tree = load_datatree(run / "analysis.nc")
     assert {"posterior_nuts", "posterior", "posterior_importance"} <= set(tree.children)
     assert dict(tree["posterior"].sizes) == {"chain": 1, "draw": 25, "datum": 4, "latent": 4}

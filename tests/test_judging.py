@@ -19,6 +19,7 @@ from pyrovae import VAE, judgement, judging, load
 from pyrovae.evaluation.judged import Findings, Judged, NotApplicable
 from pyrovae.evaluation.sections import SECTIONS
 from pyrovae.netcdf import load_datatree
+from pyrovae.schema import options
 from pyrovae.seeding import seeded
 
 
@@ -78,6 +79,12 @@ def test_what_stands_is_not_computed_again(copied: Maker, two: list[int]) -> Non
     succeeds("evaluate", run, "--only", "count")
     succeeds("evaluate", run, "--again")
     assert two == [3, 5, 3, 3]
+
+
+@pytest.mark.parametrize("name", SECTIONS)
+def test_no_option_of_a_section_hides_what_is_asked_of_all(name: str) -> None:
+    """Sizes stand in the file beside these, which say as well whether a section is computed again."""
+    assert not {"data", "seed", "against", "background"} & set(options(SECTIONS[name]))
 
 
 def test_other_weights_make_all_of_it_old(copied: Maker, two: list[int]) -> None:

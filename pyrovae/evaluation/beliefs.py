@@ -19,7 +19,7 @@ EVENT = ("channel", "height", "width")
 
 
 def beliefs(
-    judged: Judged, *, data: Annotated[int, Range(2)] = 100, draws: Annotated[int, Range(FEWEST)] = 500
+    judged: Judged, *, analysed: Annotated[int, Range(2)] = 100, draws: Annotated[int, Range(FEWEST)] = 500
 ) -> Findings:
     """Draws of z and x for test data as ArviZ's DataTree, with k-hat, predictive checks, forests and pairs.
 
@@ -27,10 +27,10 @@ def beliefs(
 
     Args:
         judged: The VAE and its data.
-        data: How many test data.
+        analysed: How many test data.
         draws: Of z, per datum; so many data and draws of x as fit into 8 million numbers are kept.
     """
-    x, y = judged.held_out("test", data)
+    x, y = judged.held_out("test", analysed)
     vae, classes = judged.vae, judged.dataset.classes
     labels = y if vae.conditional else None
     tree = to_datatree(vae, x, labels, draws=draws, data=len(x), seed=judged.seed, classes=classes)
