@@ -38,39 +38,59 @@ GRADIENTS = """
 import sys
 import pyro, torch
 from compositions import build, data, objective_of
+from pyrovae.baselines.greedy import Greedy
+from pyrovae.baselines.minimax import Minimax
 from pyrovae.training.engines import ENGINES
 from pyrovae.training.processes import ALONE, joined
 
 folder, rows, engine = sys.argv[1], {rows}, "{engine}"
 with joined() as (group, _), pyro.get_param_store().scope():
-    vae, objective = build("gaussian-mixture", labels="pools"), objective_of("{objective}")
-    made = ENGINES[engine](vae, objective, lambda step: 0.0, processes=group)
-    x, y = data(rows=rows)
+    {system}
+    made = ENGINES[engine](module, objective, lambda step: 0.0, processes=group)
     index = group.share(torch.arange(rows))
     losses = []
     for step in range(4):
         torch.manual_seed(100 * step + group.rank)
-        losses.append(made.step(x[index], y[index]))
-    found = [p.grad.clone() for p in vae.parameters() if p.grad is not None]
+        losses.append(made.step(*(part[index] for part in batch)))
+    found = [p.grad.clone() for p in module.parameters() if p.grad is not None]
     if group.first:
-        alone = ENGINES["eager"](vae, objective, lambda step: 0.0, processes=ALONE)
-        total, loss = [torch.zeros_like(p) for p in vae.parameters()], 0.0
+        alone = ENGINES["eager"](module, objective, lambda step: 0.0, processes=ALONE)
+        total, loss = [torch.zeros_like(p) for p in module.parameters()], 0.0
+        objective.step = step
         for rank in range(group.count):
             own = torch.arange(rows)[rank :: group.count]
             if len(own):
                 torch.manual_seed(100 * step + rank)
-                loss += float(alone.gradients(x[own], y[own]))
-                total = [t if p.grad is None else t + p.grad for t, p in zip(total, vae.parameters())]
+                loss += float(alone.gradients(*(part[own] for part in batch)))
+                total = [t if p.grad is None else t + p.grad for t, p in zip(total, module.parameters())]
         torch.save({{"found": found, "wanted": total, "loss": losses[-1], "loss_wanted": loss}}, folder + "/result.pt")
 """
 
 
+VAE = """module, objective = build("gaussian-mixture", labels="pools"), objective_of("{}")
+    batch = data(rows=rows)"""
+GAN = """from test_gan import grey, pictures
+    module, objective, batch = pictures(), Minimax(), (grey().train.x[:rows],)"""
+STACK = """from test_stacked import stacked, toy
+    names = toy()
+    module, objective = stacked(names), Greedy(3, 80, 40, pretrain=1)
+    batch = names.batch(torch.arange(rows), targets=True)"""
+
+
 @pytest.mark.parametrize(
-    ("rows", "engine", "objective"), [(12, "traced", "elbo"), (7, "eager", "iwae"), (1, "eager", "elbo")]
+    ("rows", "engine", "system"),
+    [
+        (12, "traced", VAE.format("elbo")),
+        (7, "eager", VAE.format("iwae")),
+        (1, "eager", VAE.format("elbo")),
+        (12, "traced", GAN),
+        (7, "eager", STACK),
+    ],
+    ids=["even", "uneven", "one", "gan", "stack"],
 )
-def test_gradients_are_those_of_one_process(rows: int, engine: str, objective: str, tmp_path: Path) -> None:
+def test_gradients_are_those_of_one_process(rows: int, engine: str, system: str, tmp_path: Path) -> None:
     """The same data and noise, even and uneven shares, and none. Mutation: a mean over processes of their means."""
-    torchrun(GRADIENTS.format(rows=rows, engine=engine, objective=objective), tmp_path)
+    torchrun(GRADIENTS.format(rows=rows, engine=engine, system=system), tmp_path)
     result = torch.load(tmp_path / "result.pt", weights_only=True)
     assert result["loss"] == pytest.approx(result["loss_wanted"], rel=1e-5)
     assert len(result["found"]) == len(result["wanted"])
