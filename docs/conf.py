@@ -1,6 +1,5 @@
 """How Sphinx builds the documentation: pages in Markdown, code executed, nothing fetched from a network."""
 
-import logging
 import sys
 from pathlib import Path
 
@@ -15,7 +14,7 @@ release = version = __version__
 
 extensions = [
     *["myst_nb", "sphinx.ext.autodoc", "sphinx.ext.napoleon", "sphinx.ext.viewcode", "sphinx_click"],
-    *["mathml", "rows", "configuration_keys", "public_names"],
+    *["mathml", "rows", "configuration_keys", "public_names", "outputs"],
 ]
 exclude_patterns = ["images/*"]
 
@@ -59,10 +58,13 @@ html_theme = "pydata_sphinx_theme"
 html_title = "pyrovae"
 html_static_path = ["static"]
 html_css_files = ["pages.css"]
+html_favicon = "static/icon.svg"
+html_search_scorer = str(HERE / "search_order.js")
 smartquotes = False
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = True
 html_copy_source = True
+html_sourcelink_suffix = ""  # a page that is downloaded is the notebook
 html_theme_options = {
     "navbar_align": "left",
     "navbar_end": ["theme-switcher"],
@@ -77,6 +79,3 @@ html_theme_options = {
 
 linkcheck_timeout = 20
 linkcheck_anchors = False
-
-# That there are no tutorials is no mistake.
-logging.getLogger("sphinx.sphinx.directives.other").addFilter(lambda said: "toctree glob" not in str(said.msg))

@@ -12,6 +12,9 @@ from sphinx.writers.html5 import HTML5Translator
 
 logger = logging.getLogger(__name__)
 APPLY = "\u2061"  # the invisible sign between a function and what it is of
+THIN = "0.1667em"
+ACCENTS = ("~", "\u02c6", "\u02c9", "\u02d9")
+JOINER = "\u2060"  # no line ends where it stands
 
 
 def converted(latex: str, node: nodes.Element, *, display: bool) -> str:
@@ -24,21 +27,40 @@ def converted(latex: str, node: nodes.Element, *, display: bool) -> str:
 
 
 def spaced(mathml: str) -> str:
-    """Returns it with what the converter leaves out: a space after log and its like, labels below their braces."""
+    """Returns it with what the converter leaves out: spaces around log and its like, the size of bars."""
     plain = mathml.replace("&ApplyFunction;", APPLY).replace(' xmlns="http://www.w3.org/1998/Math/MathML"', "")
     formula = XML.fromstring(plain)
-    for outer in formula.iter():
-        for sign, operand in zip(outer, list(outer)[1:], strict=False):
-            if sign.text == APPLY and operand.tag not in ("mo", "mrow"):
-                sign.set("lspace", "0")
-                sign.set("rspace", "0.17em")
+    for outer in list(formula.iter()):
+        parts = list(outer)
+        for before, part, after in zip([None, *parts], parts, [*parts[1:], None], strict=False):
+            if part.text == APPLY and after is not None and after.tag not in ("mo", "mrow"):
+                part.set("lspace", "0")
+                part.set("rspace", THIN)
+            if before is not None and after is not None and after.text == APPLY and ends_operand(before):
+                outer.insert(list(outer).index(part), XML.Element("mspace", width=THIN))
+            if part.text == "\u2016" and before is not None and after is not None:
+                part.set("stretchy", "false")
+            if part.text == "|":
+                part.set("lspace", "0")
+                part.set("rspace", "0")
         if outer.tag == "msub" and outer[0].tag == "munder":
             outer.tag = "munder"
+        if outer.tag == "munderover" and outer[2].text in ACCENTS:
+            letter, index, accent = outer
+            outer.tag, outer[:] = "msub", [XML.Element("mover", accent="true"), index]
+            outer[0].extend([letter, accent])
     return XML.tostring(formula, encoding="unicode")
 
 
+def ends_operand(part: XML.Element) -> bool:
+    """Tells a factor, or the bracket that closes one, from a sign after which there is a space already."""
+    return part.tag not in ("mo", "mspace") or part.text in (")", "]", "}")
+
+
 def visit_inline(self: HTML5Translator, node: nodes.math) -> None:
-    self.body.append(f'<span class="math">{converted(node.astext(), node, display=False)}</span>')
+    after = node.next_node(descend=False, siblings=True)
+    joined = JOINER if isinstance(after, nodes.Text) and not after.astext()[:1].isspace() else ""
+    self.body.append(f'<span class="math">{converted(node.astext(), node, display=False)}</span>{joined}')
     raise nodes.SkipNode
 
 

@@ -12,11 +12,18 @@ import pyrovae
 
 RANGED = re.compile(r"(?:~?typing\.)?Annotated\[([\w.~]+), (?:~?[\w.]+\.)?Range\([^)]*\)\]")
 
+PATH = re.compile(r"\w+Path\('([^']*)'\)")
+
 
 def simpler(*args: Any) -> tuple[str | None, str | None]:
     """Leaves the ranges of numbers to the page of the configuration keys, and the makers of defaults out."""
     signature, returned = args[-2:]
     return (RANGED.sub(r"\1", signature).replace("<factory>", "...") if signature else signature), returned
+
+
+def plain_paths(app: Sphinx, context: Any, lines: list[str]) -> None:
+    """Writes the default of an option as one would type it."""
+    lines[:] = [PATH.sub(r"\1", line) for line in lines]
 
 
 def public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: nodes.Element) -> nodes.Element | None:
@@ -35,4 +42,5 @@ def public(app: Sphinx, env: BuildEnvironment, node: pending_xref, content: node
 def setup(app: Sphinx) -> dict[str, Any]:
     app.connect("autodoc-process-signature", simpler)
     app.connect("missing-reference", public)
+    app.connect("sphinx-click-process-options", plain_paths)
     return {"version": "1", "parallel_read_safe": True, "parallel_write_safe": True}

@@ -1,7 +1,8 @@
 r"""The inference gaps: what of log p(x) - ELBO the guide's family cannot give, and what its encoder does not reach.
 
-.. math:: \log p(x) - L[q] = \underbrace{\log p(x) - L[q^*]}_{\text{approximation}}
-    + \underbrace{L[q^*] - L[q]}_{\text{amortisation}}
+.. math:: \log p(x) - L[q] = \mathrm{approximation} + \mathrm{amortisation}
+
+.. math:: \mathrm{approximation} = \log p(x) - L[q^*], \quad \mathrm{amortisation} = L[q^*] - L[q].
 
 q* is the best member of the guide's family for each datum alone (Cremer, Li and Duvenaud, 2018). What the encoder says
 of a datum (loc and scale, Cholesky factor, context of a flow) is optimised in its place; everything else stays, also

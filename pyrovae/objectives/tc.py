@@ -22,10 +22,14 @@ NAME = "objective 'tc'"
 class TC(Objective):
     r"""Beta-TCVAE: weights of mutual information, total correlation and dimension-wise KL (Chen et al., 2018).
 
-    .. math:: \mathcal{L} = \mathbb{E}[\log p(x \mid z)]
-        - \alpha \underbrace{\mathbb{E} \log \frac{q(z \mid x)}{q(z)}}_{I(x; z)}
-        - \beta \underbrace{\mathbb{E} \log \frac{q(z)}{\prod_d q(z_d)}}_{\text{total correlation}}
-        - \gamma \underbrace{\mathbb{E} \sum_d \log \frac{q(z_d)}{p(z_d)}}_{\text{dimension-wise KL}}
+    .. math:: \mathcal{L} = \mathbb{E}[\log p(x \mid z)] - \alpha\, \mathrm{I}(x; z) - \beta\, \mathrm{TC}
+        - \gamma\, \mathrm{KL}_{\mathrm{dim}}
+
+    with the mutual information, the total correlation and the dimension-wise KL
+
+    .. math:: \mathrm{I}(x; z) = \mathbb{E}\left[\log \frac{q(z \mid x)}{q(z)}\right], \quad
+        \mathrm{TC} = \mathbb{E}\left[\log \frac{q(z)}{\prod_d q(z_d)}\right], \quad
+        \mathrm{KL}_{\mathrm{dim}} = \mathbb{E}\left[\sum_d \log \frac{q(z_d)}{p(z_d)}\right].
 
     With :math:`\alpha = \beta = \gamma = 1` it is the ELBO, whatever q(z) is estimated to be. The aggregate posterior
     :math:`q(z) = \frac{1}{N} \sum_{j=1}^N q(z \mid x_j)` of all N training data is estimated from the n of a batch,
