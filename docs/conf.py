@@ -61,7 +61,8 @@ html_css_files = ["pages.css"]
 html_favicon = "static/icon.svg"
 html_search_scorer = str(HERE / "search_order.js")
 smartquotes = False
-html_sidebars: dict[str, list[str]] = {page: [] for page in ("design", "new_part", "contributing")}  # nothing below them
+# Pages that have none below them.
+html_sidebars: dict[str, list[str]] = {page: [] for page in ("design", "new_part", "contributing")}
 html_context = {"default_mode": "auto"}
 html_show_sourcelink = True
 html_copy_source = True
