@@ -13,7 +13,7 @@ from pyrovae.errors import PyrovaeError
 from pyrovae.likelihoods import LIKELIHOODS
 from pyrovae.objectives import ELBO, Objective
 from pyrovae.seeding import seeded
-from pyrovae.vae import VAE, as_batch, is_proper, reads
+from pyrovae.vae import VAE, as_batch, drawable, is_proper, reads
 
 
 @torch.no_grad()
@@ -52,11 +52,25 @@ def run(vae: VAE, x: Tensor, y: Tensor | None) -> tuple[Sites, Sites]:
     """Traces both programs apart: the model is not run on the guide's draws, which may not fit it."""
     batch = (x,) if y is None else (x, y)
     with pyro.get_param_store().scope(), seeded(0):
+        check_prior(vae, *batch)
         guide = poutine.trace(vae.guide).get_trace(*batch)
         # An improper prior has nothing to draw from: its model can only be run on the guide's draws.
         proper = is_proper(getattr(vae, "prior", vae))
         model = poutine.trace(vae.model if proper else poutine.replay(vae.model, trace=guide)).get_trace(*batch)
     return random_sites(model), random_sites(guide)
+
+
+def check_prior(vae: VAE, x: Tensor, y: Tensor | None = None) -> None:
+    """Refuses a prior that counts dimensions of z as draws, or several draws as one."""
+    if not isinstance(vae, VAE) or not is_proper(vae.prior):
+        return
+    p, q = drawable("prior", vae.prior(y)), vae.encode(x, y)
+    batch, event = tuple(p.batch_shape), tuple(p.event_shape)
+    if batch in ((), (len(x),)) and len(event) == 1:
+        return
+    reason = f"the prior returned batch shape {batch} and event shape {event}; expected () and {tuple(q.event_shape)}"
+    hint = ".to_event(1) makes the dimensions of z one draw" if not event else "return one draw of z, not several"
+    raise PyrovaeError(reason, hint=hint)
 
 
 def row(name: str, runs: list[tuple[Sites, Sites]]) -> list[str]:
@@ -185,6 +199,8 @@ def check_fit(vae: VAE, x: Tensor, y: Tensor | None = None) -> None:
         wrong = [
             f"site '{name}': {found}" for name in (*model, *guide) if (found := verdict(name, model, guide)) != "ok"
         ]
+    except PyrovaeError:
+        raise
     except (RuntimeError, ValueError) as error:
         wrong = [str(error).splitlines()[0]]  # torch and Pyro go on with pages of shapes
     if wrong:

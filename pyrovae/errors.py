@@ -5,7 +5,7 @@ from difflib import get_close_matches
 
 
 class PyrovaeError(ValueError):
-    """A mistake in the input, not in the program: the command line prints it without a traceback.
+    """A mistake in the input, not in the program: the command line prints it without a traceback, Python with its hint.
 
     Args:
         message: One line that names the file, the key or the datum.
@@ -22,6 +22,8 @@ class PyrovaeError(ValueError):
         super().__init__(message)
         self.hint = hint
         self.exit_code = exit_code
+        if hint:
+            self.add_note(f"Hint: {hint}")  # below the message in a traceback
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -42,8 +42,8 @@ CHANGEABLE = {
 
 def run(
     experiment: Experiment,
-    directory: Path,
-    data_dir: Path | None = None,
+    directory: str | Path,
+    data_dir: str | Path | None = None,
     *,
     device: str = "cpu",
     loggers: Sequence[str] = (),
@@ -69,6 +69,7 @@ def run(
         PyrovaeError: Something cannot work, or the directory exists.
         Interrupted: A signal came; :func:`resume` goes on.
     """
+    directory, data_dir = Path(directory), None if data_dir is None else Path(data_dir)
     if current().told(of_this_launch(directory)):
         return resume(directory, data_dir=data_dir, device=device, loggers=loggers, figures=figures)
     check_loggers(loggers)

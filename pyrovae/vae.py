@@ -15,6 +15,7 @@ from typing import Any, cast
 
 import pyro
 import torch
+from pyro.distributions import Distribution
 from pyro.nn import PyroModule, pyro_method
 from torch import Tensor, nn
 
@@ -34,7 +35,9 @@ class VAE(Generative, PyroModule):
             place (Mattei and Frellsen, 2019).
 
     Raises:
-        PyrovaeError: One of likelihood and posterior reads labels and the other does not, or numbers of classes differ.
+        PyrovaeError: A part is no module; one of likelihood and posterior reads labels and the other does not, or
+            numbers of classes differ. The programs raise it where a part returns what Pyro cannot draw from, and where
+            x has another shape than ``(n, *event_shape)`` of the likelihood.
 
     Example:
         >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, GaussianMixture
@@ -50,6 +53,8 @@ class VAE(Generative, PyroModule):
 
     def __init__(self, prior: nn.Module, likelihood: nn.Module, posterior: nn.Module, *, missing: bool = False) -> None:
         super().__init__()
+        for name, part in {"prior": prior, "likelihood": likelihood, "posterior": posterior}.items():
+            check_module(name, part)
         self.missing = missing
         self.prior = prior
         self.likelihood = likelihood
@@ -68,7 +73,7 @@ class VAE(Generative, PyroModule):
         with pyro.plate("data", rows(x, y, size)):
             if self.pools and not self.conditional and y is not None:
                 y = pyro.sample("y", self.prior.labels(), obs=y)
-            z = pyro.sample("z", self.prior(y))
+            z = pyro.sample("z", drawable("prior", self.prior(y)))
             likelihood, x = self.observation(z, x, y)
             return cast(Tensor, pyro.sample("x", likelihood, obs=x))
 
@@ -80,12 +85,15 @@ class VAE(Generative, PyroModule):
 
     def observation(self, z: Tensor, x: Tensor | None, y: Tensor | None = None) -> tuple[Any, Tensor | None]:
         """Returns p(x | z) and the x to score under it: values that are missing count nothing."""
-        likelihood = self.likelihood(z, y)
+        likelihood = drawable("likelihood", self.likelihood(z, y))
+        if x is not None:
+            check_shape(x, self.likelihood)
         return (masked(likelihood, ~x.isnan()), filled(x)) if self.missing and x is not None else (likelihood, x)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Any:
         """Returns q(z | x); values that are missing are read as 0."""
-        return self.posterior(filled(x) if self.missing else x, y)
+        check_shape(x, self.likelihood)
+        return drawable("posterior", self.posterior(filled(x) if self.missing else x, y))
 
     def quantity(self, y: Tensor | None = None) -> str:
         """Names what the programs bound when they are given these labels.
@@ -122,6 +130,7 @@ def freezing_is_meant() -> Iterator[None]:
 
 def as_batch(module: nn.Module, x: Tensor, *others: Tensor | None) -> tuple[Tensor, ...]:
     """Returns what programs take, x and what else is given, on the module's device and x in its precision."""
+    check_shape(x, getattr(module, "likelihood", module))
     parameter = next(module.parameters())
     return (x.to(parameter), *(other.to(parameter.device) for other in others if other is not None))
 
@@ -149,6 +158,32 @@ def is_point(posterior: nn.Module) -> bool:
 def is_proper(prior: nn.Module) -> bool:
     """Tells whether p(z) integrates to one, so that there is something to draw from."""
     return bool(getattr(prior, "proper", True))
+
+
+def check_module(name: str, part: Any) -> None:
+    if not isinstance(part, nn.Module):
+        reason = f"the {name} is no torch.nn.Module but {type(part).__name__}: nothing of it would be trained"
+        raise PyrovaeError(reason, hint="derive its class from nn.Module, and pass an instance")
+
+
+def drawable(name: str, returned: Any) -> Any:
+    """Refuses what Pyro cannot draw from, such as a distribution of torch's own."""
+    if not isinstance(returned, Distribution):
+        kind = f"{type(returned).__module__}.{type(returned).__qualname__}".removeprefix("builtins.")
+        hint = "take it from pyro.distributions, which has those of torch.distributions under the same names"
+        raise PyrovaeError(f"the {name} returned {kind}, which is no distribution of Pyro's", hint=hint)
+    return returned
+
+
+def check_shape(x: Any, likelihood: nn.Module) -> None:
+    """Refuses x of another event shape, which broadcasting would score as if nothing were wrong."""
+    if not isinstance(x, Tensor):
+        raise PyrovaeError(f"x is no tensor but {type(x).__name__}", hint="torch.as_tensor(x) makes one of an array")
+    event = getattr(likelihood, "event_shape", x.shape[1:])
+    if x.shape[1:] != tuple(event):
+        expected = ", ".join(["n", *map(str, event)])
+        hint = "one datum is a batch of one: x[None]" if x.shape == tuple(event) else "see x.permute and x.reshape"
+        raise PyrovaeError(f"x has shape {tuple(x.shape)}, this VAE reads ({expected})", hint=hint)
 
 
 def check_classes(prior: int, likelihood: int, posterior: int) -> None:

@@ -51,7 +51,7 @@ def refusal(*args: object, code: int = 1) -> str:
     assert lines
     assert all(line.startswith(("Error: ", "Hint: ")) for line in lines), result.stderr
     assert [line for line in lines if line.startswith("Hint: ")] == lines[-1:], "one hint, at the end"
-    assert "not your mistake" not in result.stderr
+    assert "a defect of pyrovae" not in result.stderr
     return result.stderr
 
 

@@ -344,7 +344,7 @@ def test_a_mistake_of_the_program_says_so(monkeypatch: pytest.MonkeyPatch) -> No
     assert result.exit_code == 1
     assert result.stderr.splitlines() == [
         "Error: KeyError: 'oops'",
-        "Hint: this is not your mistake: --debug shows where it happened",
+        "Hint: a defect of pyrovae, or of a part you added: pyrovae --debug COMMAND shows where",
     ]
 
 

@@ -51,7 +51,8 @@ def explain(error: Exception) -> tuple[str, str, int]:
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}", "make room, or check the path and its permissions", 1
-    return f"{type(error).__name__}: {error}", "this is not your mistake: --debug shows where it happened", 1
+    hint = "a defect of pyrovae, or of a part you added: pyrovae --debug COMMAND shows where"
+    return f"{type(error).__name__}: {error}", hint, 1
 
 
 @click.group(cls=Group, context_settings={"help_option_names": ["-h", "--help"]})
