@@ -156,9 +156,11 @@ def path_named(name: str) -> Path:
         PyrovaeError: There is none of that name.
 
     Example:
-        >>> path_named("speherical")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: unknown path 'speherical'
+        >>> try:
+        ...     path_named("speherical")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        unknown path 'speherical'
     """
     if name not in PATHS:
         raise PyrovaeError(f"unknown path '{name}'", hint=did_you_mean(name, PATHS), exit_code=2)

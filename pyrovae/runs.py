@@ -53,9 +53,11 @@ def checked_name(name: str) -> str:
     """Returns the name if it is one a folder may have.
 
     Example:
-        >>> checked_name("../elsewhere")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: run name '../elsewhere'
+        >>> try:
+        ...     checked_name("../elsewhere")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        run name '../elsewhere'
     """
     if not NAME.fullmatch(name):
         raise PyrovaeError(f"run name '{name}'", hint="use up to 64 letters, digits, '.', '_' and '-'", exit_code=2)

@@ -105,9 +105,11 @@ def row(table: str, name: str) -> Factory:
         PyrovaeError: There is no such row; the nearest one is named.
 
     Example:
-        >>> row("priors", "wamp")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: unknown prior 'wamp'
+        >>> try:
+        ...     row("priors", "wamp")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        unknown prior 'wamp'
     """
     rows = TABLES[table]
     if name not in rows:

@@ -9,7 +9,7 @@ What labels y mean, once and for all:
 """
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, cast
 
@@ -56,6 +56,8 @@ class VAE(Generative, PyroModule):
         for name, part in {"prior": prior, "likelihood": likelihood, "posterior": posterior}.items():
             check_module(name, part)
         self.missing = missing
+        # Of one datum. The guide must not ask the likelihood for it: it would read parameters that are not its own.
+        self.event_shape: tuple[int, ...] | None = getattr(likelihood, "event_shape", None)
         self.prior = prior
         self.likelihood = likelihood
         self.posterior = posterior
@@ -87,12 +89,12 @@ class VAE(Generative, PyroModule):
         """Returns p(x | z) and the x to score under it: values that are missing count nothing."""
         likelihood = drawable("likelihood", self.likelihood(z, y))
         if x is not None:
-            check_shape(x, self.likelihood)
+            check_shape(x, self.event_shape)
         return (masked(likelihood, ~x.isnan()), filled(x)) if self.missing and x is not None else (likelihood, x)
 
     def encode(self, x: Tensor, y: Tensor | None = None) -> Any:
         """Returns q(z | x); values that are missing are read as 0."""
-        check_shape(x, self.likelihood)
+        check_shape(x, self.event_shape)
         return drawable("posterior", self.posterior(filled(x) if self.missing else x, y))
 
     def quantity(self, y: Tensor | None = None) -> str:
@@ -130,7 +132,7 @@ def freezing_is_meant() -> Iterator[None]:
 
 def as_batch(module: nn.Module, x: Tensor, *others: Tensor | None) -> tuple[Tensor, ...]:
     """Returns what programs take, x and what else is given, on the module's device and x in its precision."""
-    check_shape(x, getattr(module, "likelihood", module))
+    check_shape(x, getattr(module, "event_shape", None))
     parameter = next(module.parameters())
     return (x.to(parameter), *(other.to(parameter.device) for other in others if other is not None))
 
@@ -175,12 +177,11 @@ def drawable(name: str, returned: Any) -> Any:
     return returned
 
 
-def check_shape(x: Any, likelihood: nn.Module) -> None:
+def check_shape(x: Any, event: Sequence[int] | None) -> None:
     """Refuses x of another event shape, which broadcasting would score as if nothing were wrong."""
     if not isinstance(x, Tensor):
         raise PyrovaeError(f"x is no tensor but {type(x).__name__}", hint="torch.as_tensor(x) makes one of an array")
-    event = getattr(likelihood, "event_shape", x.shape[1:])
-    if x.shape[1:] != tuple(event):
+    if event is not None and x.shape[1:] != tuple(event):
         expected = ", ".join(["n", *map(str, event)])
         hint = "one datum is a batch of one: x[None]" if x.shape == tuple(event) else "see x.permute and x.reshape"
         raise PyrovaeError(f"x has shape {tuple(x.shape)}, this VAE reads ({expected})", hint=hint)

@@ -112,7 +112,8 @@ def test_chains_and_data_keep_their_places(monkeypatch: pytest.MonkeyPatch) -> N
         return Chains(100 * batch[0][0, 0] + torch.arange(draws)[:, None] + torch.tensor([0.0, 0.5]), next(runs))
 
     monkeypatch.setattr("pyrovae.evaluation.nuts.chain", numbered)
-    found = sample(LINEAR.vae, torch.arange(3.0).double()[:, None], None, chains=2, warmup=1, draws=4)
+    x = torch.arange(3.0).double()[:, None].expand(3, *LINEAR.vae.event_shape)
+    found = sample(LINEAR.vae, x, None, chains=2, warmup=1, draws=4)
     chain, draw, datum, dimension = torch.meshgrid(*map(torch.arange, (2, 4, 3, 2)), indexing="ij")
     assert torch.equal(found.z, 0.0 * chain + draw + 100 * datum.double() + 0.5 * dimension)
     assert found.divergences == 15

@@ -114,9 +114,11 @@ def coordinate(where: str, column: str, cell: str) -> float:
         PyrovaeError: The cell is no number, or out of range.
 
     Example:
-        >>> coordinate("line 2", "latitude", "-95.4")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: line 2, column 'latitude': -95.4 is not within -90..90
+        >>> try:
+        ...     coordinate("line 2", "latitude", "-95.4")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        line 2, column 'latitude': -95.4 is not within -90..90
     """
     limit, what = LIMITS[column], f"{where}, column '{column}'"
     try:

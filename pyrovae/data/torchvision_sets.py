@@ -31,9 +31,11 @@ def fetch(name: str, data_dir: str | Path | None = None, *, force: bool = False)
         PyrovaeError: The set is not one that is downloaded, a file is damaged, or there is no network.
 
     Example:
-        >>> fetch("sprites")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: 'sprites' is not downloaded
+        >>> try:
+        ...     fetch("sprites")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        'sprites' is not downloaded
     """
     if name not in SOURCES:
         raise PyrovaeError(f"'{name}' is not downloaded", hint=did_you_mean(name, SOURCES), exit_code=2)

@@ -27,9 +27,11 @@ def state_code(text: str) -> str:
     Example:
         >>> state_code("new  york"), state_code("D.C.")
         ('NY', 'DC')
-        >>> state_code("Texs")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: unknown state 'Texs'
+        >>> try:
+        ...     state_code("Texs")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        unknown state 'Texs'
     """
     word = " ".join(text.replace(".", "").split()).casefold()
     if word not in CODES:

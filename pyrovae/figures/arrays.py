@@ -30,9 +30,11 @@ def to_batch(values: ArrayLike, name: str, *, leading: int = 1) -> Array:
     """Returns `values` as an array with `leading` non-empty axes in front of the event, else says which array fails.
 
     Example:
-        >>> to_batch([], "images")
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: 'images' is empty: nothing to draw
+        >>> try:
+        ...     to_batch([], "images")
+        ... except PyrovaeError as error:
+        ...     print(error)
+        'images' is empty: nothing to draw
     """
     array = to_array(values)
     if array.ndim < leading:
@@ -46,9 +48,11 @@ def same_length(**lengths: int) -> None:
     """Refuses arrays that should run in parallel and do not.
 
     Example:
-        >>> same_length(images=3, labels=2)
-        Traceback (most recent call last):
-        pyrovae.errors.PyrovaeError: lengths should agree, got images: 3, labels: 2
+        >>> try:
+        ...     same_length(images=3, labels=2)
+        ... except PyrovaeError as error:
+        ...     print(error)
+        lengths should agree, got images: 3, labels: 2
     """
     if len(set(lengths.values())) > 1:
         listing = ", ".join(f"{name}: {length}" for name, length in lengths.items())
