@@ -209,6 +209,16 @@ def load(directory: Path | str, data_dir: Path | None = None) -> tuple[Any, Data
 
     Raises:
         PyrovaeError: The directory is no run, its checkpoint is damaged, or the data differ from those of the run.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> from pyrovae import Experiment, run
+        >>> small = {"train": {"epochs": 1}, "evaluation": {"particles": 50, "data": 20}}
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = run(Experiment.of("small", small), Path(folder) / "small", figures=False)
+        ...     vae, digits = load(Path(folder) / "small")
+        >>> vae.sample(3).shape, digits.name
+        (torch.Size([3, 1, 8, 8]), 'digits')
     """
     directory = Path(directory)
     dataset = make_data(read(directory / runs.EXPERIMENT), data_dir)

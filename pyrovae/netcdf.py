@@ -42,6 +42,13 @@ def load_datatree(path: Path | str) -> xr.DataTree:
 
     Raises:
         PyrovaeError: The file is missing or damaged.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> tree = xr.DataTree.from_dict({"posterior": xr.Dataset({"z": ("draw", [0.5, 1.5])})})
+        >>> with TemporaryDirectory() as folder:
+        ...     float(load_datatree(save_datatree(tree, Path(folder) / "small.nc"))["posterior"]["z"].mean())
+        1.0
     """
     try:
         return xr.load_datatree(path, engine="h5netcdf")

@@ -68,6 +68,14 @@ def run(
     Raises:
         PyrovaeError: Something cannot work, or the directory exists.
         Interrupted: A signal came; :func:`resume` goes on.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> small = {"train": {"epochs": 1}, "evaluation": {"particles": 50, "data": 20}}
+        >>> with TemporaryDirectory() as folder:
+        ...     evidence = run(Experiment.of("small", small), Path(folder) / "small", figures=False)
+        >>> evidence.log_prob.shape
+        torch.Size([20])
     """
     directory, data_dir = Path(directory), None if data_dir is None else Path(data_dir)
     if current().told(of_this_launch(directory)):
@@ -110,6 +118,15 @@ def resume(
     Raises:
         PyrovaeError: Changes that would make it another run, other data, or a damaged checkpoint.
         Interrupted: A signal came.
+
+    Example:
+        >>> from tempfile import TemporaryDirectory
+        >>> small = {"train": {"epochs": 1}, "evaluation": {"particles": 50, "data": 20}}
+        >>> with TemporaryDirectory() as folder:
+        ...     _ = run(Experiment.of("small", small), Path(folder) / "small", figures=False)
+        ...     _ = resume(Path(folder) / "small", ["train.epochs=3"], figures=False)
+        ...     len((Path(folder) / "small" / "metrics.jsonl").read_text().splitlines())
+        3
     """
     check_loggers(loggers)
     check_resumable(directory)

@@ -1,5 +1,6 @@
 """What the documentation says can be typed, followed and looked up: commands, links, sources."""
 
+import inspect
 import re
 import shlex
 import tomllib
@@ -9,6 +10,7 @@ from pathlib import Path
 import click
 import pytest
 
+import pyrovae
 from pyrovae import __version__
 from pyrovae.cli import main, places
 from pyrovae.configuration import Experiment, merge
@@ -148,6 +150,12 @@ def test_every_source_that_a_docstring_or_a_page_names_is_in_the_bibliography() 
             cited.add((first_author(names), year))
     assert len(cited) > 80
     assert cited <= known, sorted(cited - known)
+
+
+@pytest.mark.parametrize("name", sorted(name for name in pyrovae.__all__ if callable(getattr(pyrovae, name))))
+def test_every_public_part_shows_how_it_is_used(name: str) -> None:
+    """By an example that the doctests run, or one in the constructor of a class."""
+    assert ">>> " in (inspect.getdoc(getattr(pyrovae, name)) or "")
 
 
 def test_no_page_reads_from_a_network() -> None:

@@ -25,12 +25,32 @@ COLLAPSED = 0.1  # nats per datum: a rate below it says nothing of x
 
 
 def rate(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
-    """Returns the sampled KL(q(z | x) || p(z)) per datum, shape ``(n,)``, in nats (Alemi et al., 2018)."""
+    """Returns the sampled KL(q(z | x) || p(z)) per datum, shape ``(n,)``, in nats (Alemi et al., 2018).
+
+    Raises:
+        PyrovaeError: x has another shape than the VAE reads.
+
+    Example:
+        >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
+        >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, (8,)), DiagonalNormal(MLP, 2, (8,)))
+        >>> rate(vae, torch.ones(5, 8), particles=10).shape
+        torch.Size([5])
+    """
     return averaged(lambda sites: sites.divergence, vae, x, y, particles)
 
 
 def distortion(vae: VAE, x: Tensor, y: Tensor | None = None, *, particles: int = 1) -> Tensor:
-    """Returns -E_q[log p(x | z)] per datum, shape ``(n,)``, in nats (Alemi et al., 2018)."""
+    """Returns -E_q[log p(x | z)] per datum, shape ``(n,)``, in nats (Alemi et al., 2018).
+
+    Raises:
+        PyrovaeError: x has another shape than the VAE reads.
+
+    Example:
+        >>> from pyrovae import MLP, Bernoulli, DiagonalNormal, StandardNormal
+        >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, (8,)), DiagonalNormal(MLP, 2, (8,)))
+        >>> distortion(vae, torch.ones(5, 8), particles=10).shape
+        torch.Size([5])
+    """
     return averaged(lambda sites: -sites.model["x"].log_prob, vae, x, y, particles)
 
 

@@ -91,6 +91,15 @@ def fit(
     Raises:
         PyrovaeError: Data that the likelihood cannot score, fewer rows than a batch, or a loss that is not finite.
         Interrupted: ``stop`` asked for it; the state is saved.
+
+    Example:
+        >>> from pyrovae import DATA, ELBO, MLP, VAE, Bernoulli, DiagonalNormal, StandardNormal
+        >>> digits = DATA["digits"]()
+        >>> shape = digits.event_shape
+        >>> vae = VAE(StandardNormal(2), Bernoulli(MLP, 2, shape), DiagonalNormal(MLP, 2, shape))
+        >>> history = fit(vae, digits, ELBO(), epochs=2)
+        >>> history["validation_loss"][0] > history["validation_loss"][1]
+        True
     """
     keep_freed_memory()
     check_numbers(epochs=epochs, batch_size=batch_size, clip=clip, patience=patience, checkpoint_every=checkpoint_every)
