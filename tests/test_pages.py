@@ -11,6 +11,7 @@ import os
 import re
 import runpy
 import shlex
+import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -80,8 +81,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setattr("pyrovae.gallery.draw", lambda *_: None)
     for name in ("mnist", "fashion-mnist"):
         monkeypatch.setitem(DATA, name, enlarged(name))
-    for name in ("experiments", "docs"):
-        (tmp_path / name).symlink_to(ROOT / name)
+    (tmp_path / "docs").symlink_to(ROOT / "docs")
+    shutil.copytree(ROOT / "experiments", tmp_path / "experiments")
+    for sweep in (tmp_path / "experiments" / "sweeps").iterdir():
+        sweep.write_text(re.sub(r"epochs = \d+", "epochs = 1", sweep.read_text()))
     random = np.random.default_rng(0)
     rows = [f"{a:.3f},{b:.3f},{'ab'[int(a > 0)]}" for a, b in random.normal(size=(60, 2))]
     (tmp_path / "mine.csv").write_text("\n".join(["height,weight,kind", *rows]))
