@@ -92,9 +92,9 @@ def run(
 
 
 def resume(
-    directory: Path,
+    directory: str | Path,
     overrides: Sequence[str] = (),
-    data_dir: Path | None = None,
+    data_dir: str | Path | None = None,
     *,
     device: str = "cpu",
     loggers: Sequence[str] = (),
@@ -128,6 +128,7 @@ def resume(
         ...     len((Path(folder) / "small" / "metrics.jsonl").read_text().splitlines())
         3
     """
+    directory, data_dir = Path(directory), None if data_dir is None else Path(data_dir)
     check_loggers(loggers)
     check_resumable(directory)
     with writing(directory):

@@ -118,10 +118,11 @@ def test_names_have_their_nearest_in_a_traceback() -> None:
     assert "did you mean 'test'?" in refused(lambda: DIGITS.held_out("tests"))
 
 
-def test_a_run_goes_where_a_string_says(tmp_path: Path) -> None:
+def test_a_run_goes_and_goes_on_where_a_string_says(tmp_path: Path) -> None:
     sections = {"data": {"name": "digits"}, "train": {"epochs": 1}, "evaluation": {"particles": 30, "data": 10}}
     pyrovae.run(pyrovae.Experiment.of("small", sections), str(tmp_path / "small"), figures=False)
-    assert (tmp_path / "small" / "manifest.json").is_file()
+    pyrovae.resume(str(tmp_path / "small"), ["train.epochs=2"], figures=False)
+    assert len((tmp_path / "small" / "metrics.jsonl").read_text().splitlines()) == 2
 
 
 def test_what_is_right_is_still_taken() -> None:
